@@ -1,0 +1,5 @@
+"""The riskcast command."""
+
+import typer
+
+app = typer.Typer(help=__doc__)

@@ -1,0 +1,1 @@
+"""Window, clock, settings, errors: what every room may use. Standard library only."""

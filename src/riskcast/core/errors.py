@@ -1,0 +1,140 @@
+"""The whole tree of errors. Each says what, where, which value, and the cure.
+
+RiskcastError
+├── SettingsError            a setting is missing, unknown or contradicts another
+├── DeclarationError         a table, step or product declaration contradicts itself
+├── SourceError              data could not be fetched or does not have the promised shape
+│   ├── SourceMissing        a file, column or series the source promises is not there
+│   └── SourceMalformed      a value is of the wrong type, duplicated or impossible
+├── LakeError
+│   ├── TableMissing         read before anything wrote it
+│   ├── ContractBroken       rows offered for writing break the table's declaration
+│   └── WriteConflict        another writer won more often than we retry
+├── NotEnoughHistory         fewer rows known than a fit, score or window needs
+├── NoSuchSession            a date that is no session of the exchange, or lies ahead of the clock
+├── RegistryError
+│   ├── ModelMissing         no version carries the alias or number asked for
+│   └── ArtifactRefused      a model file is unknown, altered or not data-only
+├── GateRefused              a candidate failed the gate; the champion stays
+├── ServingError             answered by the API as a named 4xx or 503
+│   ├── FeatureMissing       a value the model needs is not stored
+│   ├── FeatureStale         a stored value is older than its table allows
+│   ├── FeatureUnknown       the request names a feature the model does not have
+│   └── NotReady             no model is loaded
+└── StackError               an embedded server could not start, stop or answer
+    └── PortTaken            a port is in use; names the setting that changes it
+"""
+
+from __future__ import annotations
+
+
+class RiskcastError(Exception):
+    """Base of everything Riskcast raises on purpose; the CLI prints it without a traceback."""
+
+    code = "error"
+
+
+class SettingsError(RiskcastError):
+    code = "settings"
+
+
+class DeclarationError(RiskcastError):
+    code = "declaration"
+
+
+class SourceError(RiskcastError):
+    code = "source"
+
+
+class SourceMissing(SourceError):
+    code = "source-missing"
+
+
+class SourceMalformed(SourceError):
+    code = "source-malformed"
+
+
+class LakeError(RiskcastError):
+    code = "lake"
+
+
+class TableMissing(LakeError):
+    code = "table-missing"
+
+
+class ContractBroken(LakeError):
+    """Rows offered to a table break its declaration; nothing was written.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table.
+    rule : str
+        The rule broken, e.g. ``"key is unique"``.
+    detail : str
+        How many rows break it and the first of them.
+    """
+
+    code = "contract-broken"
+
+    def __init__(self, table: str, rule: str, detail: str) -> None:
+        self.table, self.rule, self.detail = table, rule, detail
+        super().__init__(f"{table}: {rule}: {detail}")
+
+
+class WriteConflict(LakeError):
+    code = "write-conflict"
+
+
+class NotEnoughHistory(RiskcastError):
+    code = "not-enough-history"
+
+
+class NoSuchSession(RiskcastError):
+    code = "no-such-session"
+
+
+class RegistryError(RiskcastError):
+    code = "registry"
+
+
+class ModelMissing(RegistryError):
+    code = "model-missing"
+
+
+class ArtifactRefused(RegistryError):
+    code = "artifact-refused"
+
+
+class GateRefused(RiskcastError):
+    code = "gate-refused"
+
+
+class ServingError(RiskcastError):
+    code = "serving"
+    status = 503
+
+
+class FeatureMissing(ServingError):
+    code = "feature-missing"
+
+
+class FeatureStale(ServingError):
+    code = "feature-stale"
+
+
+class FeatureUnknown(ServingError):
+    code = "feature-unknown"
+    status = 422
+
+
+class NotReady(ServingError):
+    code = "not-ready"
+
+
+class StackError(RiskcastError):
+    code = "stack"
+
+
+class PortTaken(StackError):
+    code = "port-taken"

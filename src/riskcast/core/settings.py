@@ -1,0 +1,114 @@
+"""Settings: read once from the environment at a door, passed down as one frozen value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+
+from riskcast.core.errors import SettingsError
+
+PREFIX = "RISKCAST_"
+SOURCES = ("sample", "files")
+PLACES = ("here",)
+
+
+def _setting(default: str, doc: str) -> str:
+    return field(default=default, metadata=MappingProxyType({"doc": doc}))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, each read from ``RISKCAST_<NAME>``; all are text in the environment.
+
+    Raises
+    ------
+    SettingsError
+        If a value is impossible, or an unknown ``RISKCAST_`` name is set (a typo would
+        otherwise be silently ignored).
+    """
+
+    home: str = _setting(".riskcast", "Folder for everything the installation writes.")
+    source: str = _setting("sample", "Where data comes from: sample (bundled) or files.")
+    files: str = _setting("", "Folder of CSV or Parquet files when source is files.")
+    lake: str = _setting("", "Lake root: a folder or s3://bucket/prefix. Default: <home>/lake.")
+    asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
+    mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
+    place: str = _setting("here", "Where a step of a DAG runs: here (subprocess).")
+    host: str = _setting("127.0.0.1", "Address that servers listen on.")
+    api_port: str = _setting("8080", "Port of nginx, the one published door to the API.")
+    blue_port: str = _setting("8001", "Port of the blue model server.")
+    green_port: str = _setting("8002", "Port of the green model server.")
+    airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
+    mlflow_port: str = _setting("5050", "Port of the MLflow server.")
+    redis_port: str = _setting("6390", "Port of Redis.")
+    slot: str = _setting("blue", "Colour of this model server process.")
+    redis: str = _setting("", "Redis URL of the online store. Empty: the server reads the lake.")
+    cores: str = _setting("2", "Processor cores a training step may use.")
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise SettingsError(f"RISKCAST_SOURCE={self.source!r}: expected one of {SOURCES}")
+        if self.place not in PLACES:
+            raise SettingsError(f"RISKCAST_PLACE={self.place!r}: expected one of {PLACES}")
+        if self.source == "files" and not self.files:
+            raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
+        for name in (
+            "api_port",
+            "blue_port",
+            "green_port",
+            "airflow_port",
+            "mlflow_port",
+            "redis_port",
+            "cores",
+        ):
+            value = getattr(self, name)
+            if not value.isdigit() or not 0 < int(value) < 65536:
+                raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
+
+    @property
+    def home_path(self) -> Path:
+        return Path(self.home).absolute()
+
+    @property
+    def lake_root(self) -> str:
+        return self.lake or str(self.home_path / "lake")
+
+    @property
+    def published_root(self) -> str:
+        """Where plain Parquet for other tools is published."""
+        return self.lake_root.rstrip("/") + "/published"
+
+    @property
+    def asset_symbol(self) -> str:
+        return self.asset or ("GSPC" if self.source == "sample" else "SPY")
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.mlflow or f"sqlite:///{self.home_path / 'mlflow.db'}"
+
+    @property
+    def keys_path(self) -> Path:
+        """Folder of generated secrets, each a 0600 file."""
+        return self.home_path / "keys"
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings from the environment.
+
+    Names that start with ``RISKCAST_`` but are no setting are refused, except
+    ``RISKCAST_BENCH_DATA``, which only tests and benchmarks read.
+    """
+    environ = os.environ if environ is None else environ
+    known = {field.name for field in fields(Settings)}
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name != "RISKCAST_BENCH_DATA"
+    }
+    if unknown := sorted(set(given) - known):
+        names = ", ".join(PREFIX + name.upper() for name in unknown)
+        raise SettingsError(f"unknown setting {names}; .env.example lists them all")
+    return Settings(**given)

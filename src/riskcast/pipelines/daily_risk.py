@@ -1,0 +1,130 @@
+"""The daily product's pipelines: market_daily and train_daily_risk."""
+
+from dataclasses import replace
+
+from riskcast.pipelines.spec import Pipeline, Size, Step
+from riskcast.products import DAILY_RISK
+from riskcast.tables import bronze, gold, output, silver
+
+FORECAST = Step(
+    "forecast",
+    "riskcast.jobs.forecast:forecast",
+    reads=(gold.FEATURES_DAILY.as_of(),),
+    writes=(output.PREDICTIONS_DAILY,),
+    uses=("registry", "lake", "window"),
+    product=DAILY_RISK,
+)
+
+PUBLISH = Step(
+    "publish",
+    "riskcast.jobs.publish:publish",
+    reads=(
+        silver.MARKET_DAILY.as_of(),
+        silver.MACRO_ALIGNED.as_of(),
+        gold.FEATURES_DAILY.as_of(),
+        gold.LABELS_DAILY.as_of(),
+        output.PREDICTIONS_DAILY.as_of(),
+    ),
+    uses=("lake", "settings", "window"),
+)
+
+MARKET_DAILY = Pipeline(
+    "market_daily",
+    "Bars and macro values in, features, labels and the session's forecast out.",
+    schedule="5 22 * * 1-5",
+    tags=("daily_risk", "data"),
+    steps=(
+        Step(
+            "ingest_sessions",
+            "riskcast.jobs.ingest:ingest_sessions",
+            writes=(bronze.SESSIONS,),
+            uses=("window",),
+        ),
+        Step(
+            "ingest_market",
+            "riskcast.jobs.ingest:ingest_market",
+            writes=(bronze.RAW_MARKET,),
+            uses=("source", "window"),
+        ),
+        Step(
+            "ingest_macro",
+            "riskcast.jobs.ingest:ingest_macro",
+            writes=(bronze.RAW_MACRO,),
+            uses=("source", "window"),
+        ),
+        Step(
+            "curate_market",
+            "riskcast.transforms.market:curate_market",
+            reads=(bronze.RAW_MARKET.as_of(), bronze.SESSIONS.as_of()),
+            writes=(silver.MARKET_DAILY,),
+        ),
+        Step(
+            "curate_macro",
+            "riskcast.transforms.macro:align_macro",
+            reads=(bronze.RAW_MACRO.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
+            writes=(silver.MACRO_ALIGNED,),
+        ),
+        Step(
+            "features",
+            "riskcast.features.daily:build_features",
+            reads=(silver.MARKET_DAILY.as_of(), silver.MACRO_ALIGNED.as_of()),
+            writes=(gold.FEATURES_DAILY,),
+            uses=("asset",),
+        ),
+        Step(
+            "labels",
+            "riskcast.evaluation.targets:build_labels",
+            reads=(
+                silver.MARKET_DAILY.as_of(),
+                gold.FEATURES_DAILY.as_of(),
+                bronze.SESSIONS.as_of(),
+            ),
+            writes=(gold.LABELS_DAILY,),
+            uses=("asset",),
+        ),
+        FORECAST,
+        PUBLISH,
+    ),
+)
+
+TRAIN_DAILY_RISK = Pipeline(
+    "train_daily_risk",
+    "Walk-forward evaluation, gate, registration, promotion and a fresh forecast.",
+    schedule="0 6 * * 6",
+    tags=("daily_risk", "training"),
+    steps=(
+        Step(
+            "evaluate",
+            "riskcast.jobs.train:evaluate",
+            reads=(gold.FEATURES_DAILY.as_of(), gold.LABELS_DAILY.as_of()),
+            writes=(output.LOSSES,),
+            uses=("settings", "progress"),
+            product=DAILY_RISK,
+            size=Size.LARGE,
+        ),
+        Step(
+            "gate",
+            "riskcast.jobs.train:gate",
+            reads=(gold.FEATURES_DAILY.as_of(), output.LOSSES.as_of()),
+            writes=(output.DECISIONS,),
+            uses=("registry", "window"),
+            product=DAILY_RISK,
+        ),
+        Step(
+            "register",
+            "riskcast.jobs.train:register",
+            reads=(
+                gold.FEATURES_DAILY.as_of(),
+                gold.LABELS_DAILY.as_of(),
+                output.LOSSES.as_of(),
+                output.DECISIONS.as_of(),
+            ),
+            writes=(output.DEPLOYMENTS,),
+            uses=("registry", "lake", "window", "settings"),
+            product=DAILY_RISK,
+            size=Size.LARGE,
+        ),
+        replace(FORECAST, after=("register",)),
+        PUBLISH,
+    ),
+)

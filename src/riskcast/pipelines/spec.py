@@ -1,0 +1,120 @@
+"""What a step and a pipeline are. Functions are named by string: reading this imports no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from riskcast.core.errors import DeclarationError
+from riskcast.products import Product
+from riskcast.tables import Read, Table
+
+
+class Size(StrEnum):
+    """How much machine a step wants; the place translates it."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call: frames of `reads` in, frames of `writes` out.
+
+    Attributes
+    ----------
+    run : str
+        ``"module:function"``, called with the frames in the order of `reads` and, by name,
+        the ports listed in `uses`.
+    uses : tuple of str
+        Ports besides frames: window, settings, sessions, source, registry, product, lake.
+        A step without `uses` sees frames only.
+    after : tuple of str
+        Steps to wait for although no table passes between them.
+    """
+
+    name: str
+    run: str
+    reads: tuple[Read, ...] = ()
+    writes: tuple[Table, ...] = ()
+    uses: tuple[str, ...] = ()
+    product: Product | None = None
+    size: Size = Size.SMALL
+    after: tuple[str, ...] = ()
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Steps whose order follows from what they read and write.
+
+    Attributes
+    ----------
+    schedule : str
+        Cron expression in UTC, or empty for manual runs.
+
+    Raises
+    ------
+    DeclarationError
+        If two steps share a name or write one table, or the order has a cycle.
+    """
+
+    name: str
+    doc: str
+    steps: tuple[Step, ...]
+    schedule: str = ""
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise DeclarationError(f"{self.name}: two steps share a name")
+        written = [table.name for step in self.steps for table in step.writes]
+        if len(set(written)) < len(written):
+            raise DeclarationError(f"{self.name}: two steps write one table")
+        self.ordered()
+
+    def step(self, name: str) -> Step:
+        for step in self.steps:
+            if step.name == name:
+                return step
+        names = ", ".join(step.name for step in self.steps)
+        raise DeclarationError(f"{self.name} has no step {name!r}; it has {names}")
+
+    def upstream(self, step: Step) -> tuple[Step, ...]:
+        """Steps of this pipeline that write what `step` reads, or that it names in `after`."""
+        read = {r.table.name for r in step.reads}
+        return tuple(
+            other
+            for other in self.steps
+            if other is not step
+            and (other.name in step.after or read & {table.name for table in other.writes})
+        )
+
+    def ordered(self) -> tuple[Step, ...]:
+        """The steps, each after all its upstream ones, otherwise as declared."""
+        done: list[Step] = []
+        waiting = list(self.steps)
+        while waiting:
+            ready = next((s for s in waiting if all(u in done for u in self.upstream(s))), None)
+            if ready is None:
+                raise DeclarationError(f"{self.name}: a cycle among {[s.name for s in waiting]}")
+            done.append(ready)
+            waiting.remove(ready)
+        return tuple(done)
+
+
+def command(pipeline: str, step: str, start: str, end: str) -> tuple[str, ...]:
+    """The one command line of a step, wherever it runs."""
+    return ("riskcast", "run", pipeline, step, "--start", start, "--end", end)
+
+
+def tables_written(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:
+    """For each table, the functions that write it, over all pipelines."""
+    written: dict[str, set[str]] = {}
+    for pipeline in pipelines:
+        for step in pipeline.steps:
+            for table in step.writes:
+                written.setdefault(table.name, set()).add(step.run)
+    return written

@@ -1,0 +1,157 @@
+"""What a product is, in one sentence:
+
+given `features` known at t, `candidates` forecast `target` over the next `horizon` sessions,
+scored by `loss` against `benchmark` over the folds of `scheme`; what passes `gate` is served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+
+from riskcast.core.errors import DeclarationError
+from riskcast.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may win.
+
+    Attributes
+    ----------
+    name : str
+        Its name in tables and reports.
+    engine : str
+        Name in ``riskcast.models.ENGINES``.
+    columns : tuple of str
+        Feature columns it reads, in order.
+    params : mapping
+        Keyword arguments of the engine.
+    offset : str
+        Candidate whose walk-forward log variance is the starting point, for hybrids.
+    """
+
+    name: str
+    engine: str
+    columns: tuple[str, ...]
+    params: Mapping[str, float | int | str] = field(default_factory=lambda: MappingProxyType({}))
+    offset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkForward:
+    """Expanding-window evaluation.
+
+    Attributes
+    ----------
+    min_train : int
+        Sessions with a known label before the first forecast.
+    refit_every : int
+        Sessions between refits; the served model is refitted at least as often.
+    """
+
+    min_train: int
+    refit_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Bounds a new recipe must keep to replace the champion.
+
+    Attributes
+    ----------
+    margin : float
+        Improvement of the mean loss, as a share of reducible loss, that suffices alone.
+    noise_floor : float
+        Expected loss of a perfect forecast, subtracted to get reducible loss.
+    alpha : float
+        Level of the Diebold-Mariano tests.
+    min_gain : float
+        Smallest relative improvement that a significant test may promote.
+    brier_slack : float
+        Relative worsening of the Brier score that is tolerated.
+    coverage : mapping of level to (low, high)
+        Bounds of realised interval coverage.
+    min_rows : int
+        Scored sessions below which nothing is decided.
+    """
+
+    margin: float = 0.05
+    noise_floor: float = 0.213
+    alpha: float = 0.05
+    min_gain: float = 0.005
+    brier_slack: float = 0.01
+    coverage: Mapping[int, tuple[float, float]] = field(
+        default_factory=lambda: MappingProxyType({80: (0.74, 0.86), 95: (0.92, 0.98)})
+    )
+    min_rows: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One forecast product.
+
+    Attributes
+    ----------
+    naive : tuple of str
+        Feature columns that are forecasts themselves; every candidate must beat them.
+    benchmark, fallback_benchmark : str
+        Candidate to beat; the fallback is used where the benchmark's columns are not real.
+    pool : tuple of str
+        Candidates whose log forecasts are averaged into the one that is served.
+    thresholds : tuple of str
+        Feature columns that bound calm and risk_off.
+
+    Raises
+    ------
+    DeclarationError
+        If an input is no column of the features table, or the benchmark, pool or an offset
+        is no candidate.
+    """
+
+    name: str
+    doc: str
+    features: Table
+    labels: Table
+    target: str
+    horizon: int
+    candidates: tuple[Candidate, ...]
+    naive: Mapping[str, str]
+    benchmark: str
+    fallback_benchmark: str
+    pool: tuple[str, ...]
+    pool_name: str
+    loss: str
+    scheme: WalkForward
+    gate: Gate
+    thresholds: tuple[str, str]
+    route: str = "/predict"
+
+    def __post_init__(self) -> None:
+        columns = {column.name for column in self.features.every_column}
+        names = {candidate.name for candidate in self.candidates}
+        asked = {c for candidate in self.candidates for c in candidate.columns}
+        asked |= {*self.naive.values(), *self.thresholds}
+        if missing := sorted(asked - columns):
+            raise DeclarationError(f"{self.name}: {self.features.name} has no column {missing}")
+        offsets = {c.offset for c in self.candidates} - {"", "benchmark"}
+        needed = {self.benchmark, self.fallback_benchmark, *self.pool, *offsets}
+        if missing := sorted(needed - names):
+            raise DeclarationError(f"{self.name}: {missing} is no candidate")
+
+    def candidate(self, name: str) -> Candidate:
+        return next(c for c in self.candidates if c.name == name)
+
+    @property
+    def recipe(self) -> str:
+        """Digest of what makes two models the same recipe: columns, parameters, pool, scheme."""
+        said = [[c.name, c.engine, c.columns, dict(c.params), c.offset] for c in self.candidates]
+        text = json.dumps(
+            [said, self.pool, self.target, self.horizon, asdict(self.scheme)],
+            sort_keys=True,
+            default=str,
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,56 @@
+"""Bronze: what sources said, as they said it."""
+
+from riskcast.tables import columns as col
+from riskcast.tables.spec import Column, Kind, Layer, Table, Write
+
+RAW_MARKET = Table(
+    Layer.BRONZE,
+    "raw.market",
+    "Daily bars per symbol as delivered; one row per restatement.",
+    columns=(
+        col.SYMBOL,
+        col.DATE,
+        col.OPEN,
+        col.HIGH,
+        col.LOW,
+        col.CLOSE,
+        col.ADJ_CLOSE,
+        col.VOLUME,
+        col.PRICE_BASIS,
+    ),
+    key=("symbol", "date"),
+    time="date",
+    vintages=True,
+    write=Write.UPSERT,
+)
+
+RAW_MACRO = Table(
+    Layer.BRONZE,
+    "raw.macro",
+    "Macro observations, one row per vintage.",
+    columns=(
+        Column("series_id", Kind.TEXT, "Identifier of the series, as in FRED where it is there."),
+        Column("macro_value_date", Kind.DATE, "First day of the period the value is about."),
+        Column("release_datetime", Kind.INSTANT, "UTC instant of the release of this vintage."),
+        Column("value", Kind.FLOAT, "Value in the unit of the series."),
+        Column("frequency", Kind.TEXT, "D daily, W weekly, M monthly.", choices=("D", "W", "M")),
+    ),
+    key=("series_id", "macro_value_date", "release_datetime"),
+    time="macro_value_date",
+    write=Write.UPSERT,
+)
+
+SESSIONS = Table(
+    Layer.BRONZE,
+    "sessions",
+    "Sessions of the exchange.",
+    columns=(
+        Column("exchange", Kind.TEXT, "ISO 10383 code of the exchange."),
+        Column("session", Kind.DATE, "Session date."),
+        Column("open_at", Kind.INSTANT, "UTC instant of the open."),
+        Column("close_at", Kind.INSTANT, "UTC instant of the close; early on half days."),
+    ),
+    key=("exchange", "session"),
+    time="session",
+    write=Write.UPSERT,
+)

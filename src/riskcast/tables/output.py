@@ -1,0 +1,97 @@
+"""Output: forecasts, scores, verdicts and the ledger of what served."""
+
+from datetime import timedelta
+
+from riskcast.tables import columns as col
+from riskcast.tables.spec import Column, Kind, Layer, Table, Write
+
+
+def _number(name: str, doc: str, low: float | None = None, high: float | None = None) -> Column:
+    return Column(name, Kind.FLOAT, doc, low, high)
+
+
+PREDICTIONS_DAILY = Table(
+    Layer.OUTPUT,
+    "predictions_daily",
+    "The published forecast of each session.",
+    columns=(
+        col.SYMBOL,
+        col.DATE,
+        _number("rv_5d_hat", "Forecast of rv_5d, not annualised.", 0.0, 3.0),
+        _number("rv_5d_annualised", "The same times sqrt(252 / 5).", 0.0),
+        _number("lo_80", "Lower end of the 80% interval of rv_5d.", 0.0),
+        _number("hi_80", "Upper end of the 80% interval.", 0.0),
+        _number("lo_95", "Lower end of the 95% interval.", 0.0),
+        _number("hi_95", "Upper end of the 95% interval.", 0.0),
+        _number("p_calm", "Probability that rv_5d stays below the calm threshold.", 0, 1.0000001),
+        _number("p_transition", "Probability of the middle range.", 0, 1.0000001),
+        _number("p_risk_off", "Probability above the risk-off threshold.", 0, 1.0000001),
+        Column("top_drivers", Kind.TEXTS, "Features that move the forecast most, largest first."),
+        Column("driver_effects", Kind.FLOATS, "Their contributions to the log variance."),
+        col.MODEL_VERSION,
+        Column("slot", Kind.TEXT, "Role of the model: champion, challenger, previous."),
+        Column("lineage", Kind.TEXT, "JSON: table versions, git sha, model digest."),
+    ),
+    key=("symbol", "date", "slot"),
+    time="date",
+    fresh=timedelta(hours=80),
+    published=True,
+)
+
+LOSSES = Table(
+    Layer.OUTPUT,
+    "losses",
+    "Loss of each model on each session, as the label matured.",
+    columns=(
+        col.PRODUCT,
+        Column("evaluation", Kind.TEXT, "walk_forward for candidates, live for what served."),
+        Column("model", Kind.TEXT, "Candidate, pool, benchmark or role."),
+        col.SYMBOL,
+        col.DATE,
+        _number("variance_hat", "Forecast of the 5-session variance.", 0.0),
+        _number("variance", "Realised 5-session variance, floored at 1e-8.", 0.0),
+        _number("qlike", "QLIKE of the session.", 0.0),
+        _number("sq_error", "Squared error on the scale of rv_5d.", 0.0),
+    ),
+    key=("product", "evaluation", "model", "symbol", "date"),
+    time="date",
+    write=Write.UPSERT,
+)
+
+DECISIONS = Table(
+    Layer.OUTPUT,
+    "decisions",
+    "Every verdict on a candidate, with the figures it rests on.",
+    columns=(
+        col.PRODUCT,
+        Column("as_of", Kind.INSTANT, "Instant whose knowledge the candidate had."),
+        Column("candidate", Kind.TEXT, "What was judged."),
+        Column("recipe", Kind.TEXT, "Digest of code, columns, parameters and pool rule."),
+        Column("verdict", Kind.TEXT, "promote or refuse.", choices=("promote", "refuse")),
+        Column("reason", Kind.TEXT, "The deciding check in words."),
+        Column("figures", Kind.TEXT, "JSON: every figure the verdict rests on."),
+        Column("model_version", Kind.TEXT, "Registry version, when registered.", nullable=True),
+    ),
+    key=("product", "as_of", "candidate"),
+    time="as_of",
+    write=Write.UPSERT,
+)
+
+DEPLOYMENTS = Table(
+    Layer.OUTPUT,
+    "deployments",
+    "Append-only ledger: what was live when, who moved it, why.",
+    columns=(
+        Column("event_id", Kind.TEXT, "Unique id of the event."),
+        Column("at", Kind.INSTANT, "UTC instant it took effect."),
+        col.PRODUCT,
+        Column("action", Kind.TEXT, "promote, rollback, flip, abort."),
+        col.MODEL_VERSION,
+        Column("previous", Kind.TEXT, "Version served before, empty at first.", nullable=True),
+        Column("who", Kind.TEXT, "Person or job."),
+        Column("why", Kind.TEXT, "Reason in words."),
+    ),
+    key=("event_id",),
+    time="at",
+    write=Write.APPEND,
+)
