@@ -1,10 +1,10 @@
 """What runs: every pipeline, declared once. Standard library only."""
 
 from riskcast.core.errors import DeclarationError
-from riskcast.pipelines.daily_risk import MARKET_DAILY, TRAIN_DAILY_RISK
+from riskcast.pipelines.daily_risk import FIT_REGIMES, MARKET_DAILY, TRAIN_DAILY_RISK
 from riskcast.pipelines.spec import Pipeline, Size, Step, command, tables_written
 
-PIPELINES: dict[str, Pipeline] = {p.name: p for p in (MARKET_DAILY, TRAIN_DAILY_RISK)}
+PIPELINES: dict[str, Pipeline] = {p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)}
 
 
 def pipeline(name: str) -> Pipeline:

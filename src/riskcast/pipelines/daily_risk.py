@@ -1,4 +1,4 @@
-"""The daily product's pipelines: market_daily and train_daily_risk."""
+"""The daily product's pipelines: market_daily, fit_regimes and train_daily_risk."""
 
 from dataclasses import replace
 
@@ -6,10 +6,24 @@ from riskcast.pipelines.spec import Pipeline, Size, Step
 from riskcast.products import DAILY_RISK
 from riskcast.tables import bronze, gold, output, silver
 
+# In market_daily it makes fits that are due and missing; in fit_regimes, on its own schedule, it
+# has them ready before. Both give the same rows.
+FIT_REGIMES_DUE = Step(
+    "fit_regimes",
+    "riskcast.regimes.daily:fit_due",
+    reads=(
+        silver.MARKET_DAILY.as_of(),
+        silver.MACRO_ALIGNED.as_of(),
+        gold.REGIME_FITS.as_of(),
+    ),
+    writes=(gold.REGIME_FITS,),
+    uses=("asset", "window"),
+)
+
 FORECAST = Step(
     "forecast",
     "riskcast.jobs.forecast:forecast",
-    reads=(gold.FEATURES_DAILY.as_of(),),
+    reads=(gold.FEATURES_DAILY.as_of(), output.PREDICTIONS_DAILY.as_of()),
     writes=(output.PREDICTIONS_DAILY,),
     uses=("registry", "lake", "window"),
     product=DAILY_RISK,
@@ -18,14 +32,8 @@ FORECAST = Step(
 PUBLISH = Step(
     "publish",
     "riskcast.jobs.publish:publish",
-    reads=(
-        silver.MARKET_DAILY.as_of(),
-        silver.MACRO_ALIGNED.as_of(),
-        gold.FEATURES_DAILY.as_of(),
-        gold.LABELS_DAILY.as_of(),
-        output.PREDICTIONS_DAILY.as_of(),
-    ),
     uses=("lake", "settings", "window"),
+    after=("forecast",),
 )
 
 MARKET_DAILY = Pipeline(
@@ -64,10 +72,15 @@ MARKET_DAILY = Pipeline(
             reads=(bronze.RAW_MACRO.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
             writes=(silver.MACRO_ALIGNED,),
         ),
+        FIT_REGIMES_DUE,
         Step(
             "features",
-            "riskcast.features.daily:build_features",
-            reads=(silver.MARKET_DAILY.as_of(), silver.MACRO_ALIGNED.as_of()),
+            "riskcast.regimes.daily:build_features",
+            reads=(
+                silver.MARKET_DAILY.as_of(),
+                silver.MACRO_ALIGNED.as_of(),
+                gold.REGIME_FITS.as_of(),
+            ),
             writes=(gold.FEATURES_DAILY,),
             uses=("asset",),
         ),
@@ -83,7 +96,7 @@ MARKET_DAILY = Pipeline(
             uses=("asset",),
         ),
         FORECAST,
-        PUBLISH,
+        replace(PUBLISH, after=("forecast", "curate_market", "curate_macro", "labels")),
     ),
 )
 
@@ -101,11 +114,17 @@ TRAIN_DAILY_RISK = Pipeline(
             uses=("settings", "progress"),
             product=DAILY_RISK,
             size=Size.LARGE,
+            from_start=True,
         ),
         Step(
             "gate",
             "riskcast.jobs.train:gate",
-            reads=(gold.FEATURES_DAILY.as_of(), output.LOSSES.as_of()),
+            reads=(
+                gold.FEATURES_DAILY.as_of(),
+                gold.LABELS_DAILY.as_of(),
+                output.LOSSES.as_of(),
+                output.DECISIONS.as_of(),
+            ),
             writes=(output.DECISIONS,),
             uses=("registry", "window"),
             product=DAILY_RISK,
@@ -127,4 +146,12 @@ TRAIN_DAILY_RISK = Pipeline(
         replace(FORECAST, after=("register",)),
         PUBLISH,
     ),
+)
+
+FIT_REGIMES = Pipeline(
+    "fit_regimes",
+    "Gaussian mixtures that are due: one a quarter, matched to the one before.",
+    schedule="0 5 * * 6",
+    tags=("daily_risk", "training"),
+    steps=(FIT_REGIMES_DUE,),
 )

@@ -28,10 +28,13 @@ class Step:
         ``"module:function"``, called with the frames in the order of `reads` and, by name,
         the ports listed in `uses`.
     uses : tuple of str
-        Ports besides frames: window, settings, sessions, source, registry, product, lake.
-        A step without `uses` sees frames only.
+        Ports besides frames: window, settings, asset, source, lake, registry, progress. A step
+        of a product is handed `product` too. A step without `uses` sees frames only.
     after : tuple of str
         Steps to wait for although no table passes between them.
+    from_start : bool
+        Whether the step answers for everything known up to the window's end instead of the
+        window alone, because it recomputes history: a walk-forward, for example.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Step:
     product: Product | None = None
     size: Size = Size.SMALL
     after: tuple[str, ...] = ()
+    from_start: bool = False
     retries: int = 2
 
 

@@ -1,1 +1,1 @@
-
+"""Market states found in the data: fitted at fixed dates, used only for the sessions after."""

@@ -45,6 +45,7 @@ LOSSES = Table(
     columns=(
         col.PRODUCT,
         Column("evaluation", Kind.TEXT, "walk_forward for candidates, live for what served."),
+        Column("recipe", Kind.TEXT, "Digest of the recipe the model belongs to."),
         Column("model", Kind.TEXT, "Candidate, pool, benchmark or role."),
         col.SYMBOL,
         col.DATE,
@@ -53,7 +54,7 @@ LOSSES = Table(
         _number("qlike", "QLIKE of the session.", 0.0),
         _number("sq_error", "Squared error on the scale of rv_5d.", 0.0),
     ),
-    key=("product", "evaluation", "model", "symbol", "date"),
+    key=("product", "evaluation", "recipe", "model", "symbol", "date"),
     time="date",
     write=Write.UPSERT,
 )

@@ -1,5 +1,0 @@
-"""The riskcast command."""
-
-import typer
-
-app = typer.Typer(help=__doc__)

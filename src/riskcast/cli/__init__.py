@@ -1,0 +1,41 @@
+"""The riskcast command. Data goes to stdout, progress and errors to stderr.
+
+Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 a named error, 4 a gate refused the candidate.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from riskcast import __version__
+from riskcast.cli import data, models, stack
+from riskcast.core.errors import GateRefused, RiskcastError
+
+app = typer.Typer(
+    help="Forecast market risk every trading day.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (data, models, stack):
+    module.add_to(app)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command; a named error is printed in one line, a bug keeps its traceback."""
+    try:
+        app()
+    except RiskcastError as error:
+        Console(stderr=True, highlight=False).print(
+            f"[red]error[/red] \\[{error.code}] {error}", soft_wrap=True
+        )
+        sys.exit(4 if isinstance(error, GateRefused) else 3)

@@ -1,0 +1,67 @@
+"""How far work has come: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from riskcast.pipelines import Step
+from riskcast.runner import StepReport
+
+console = Console(stderr=True, highlight=False)
+
+
+class Display:
+    """Shows steps and the candidates inside a long one; also sums up where the time went."""
+
+    def __init__(self) -> None:
+        self.reports: list[StepReport] = []
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, int] = {}
+
+    def step_started(self, step: Step) -> None:
+        if self._bars is not None:
+            self._tasks[step.name] = self._bars.add_task(step.name, total=None)
+
+    def step_done(self, report: StepReport) -> None:
+        self.reports.append(report)
+        if self._bars is not None:
+            for task in self._tasks.values():
+                self._bars.remove_task(task)
+            self._tasks.clear()
+        rows = ", ".join(f"{name} {count:,} rows" for name, count in report.rows.items())
+        note = "" if report.changed or not report.rows else "  [dim]unchanged[/dim]"
+        console.print(f"  [green]✓[/green] {report.step:<16} {report.seconds:6.1f} s  {rows}{note}")
+
+    def part(self, name: str, done: int, total: int) -> None:
+        """Report that `done` of `total` parts of `name` are finished."""
+        if self._bars is not None:
+            if name not in self._tasks:
+                self._tasks[name] = self._bars.add_task(f"  {name}", total=total)
+            self._bars.update(self._tasks[name], completed=done, total=total)
+        elif done * 4 // total > self._said.get(name, 0):
+            self._said[name] = done * 4 // total
+            console.print(f"    {name} {done}/{total}")
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """Show progress while the block runs."""
+    shown = Display()
+    if not console.is_terminal:
+        yield shown
+        return
+    with Progress(
+        TextColumn("  {task.description:<18}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bars:
+        shown._bars = bars
+        yield shown

@@ -1,0 +1,160 @@
+"""Regimes of the daily features: when they are fitted, and what each session is told."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from riskcast.core.window import Window
+from riskcast.features.daily import build_features as build_market_features
+from riskcast.regimes.mixture import Mixture, fit_mixture, match, order_by
+from riskcast.tables import gold
+
+# Volatility first: states are ordered by it. Only the asset's own columns, which are real on
+# every row of every source; a state must not appear or vanish because a series starts.
+INPUTS = ("ew94", "rv22", "drawdown_60d", "spy_ret_20d")
+STATE_NAMES = ("calm", "transition", "risk_off")
+MIN_ROWS = 750
+SEED = 7
+EMPTY = {c.name: pl.lit(None, pl.Int64 if c.kind == "int" else pl.Float64) for c in gold.REGIME}
+
+
+def build_features(
+    market: pl.DataFrame, macro: pl.DataFrame, fits: pl.DataFrame, *, asset: str
+) -> pl.DataFrame:
+    """Return rows of `features_daily`: the market features plus each session's regime.
+
+    Session t is described by the newest fit with ``fit_end < t``; sessions before the first fit
+    have nulls.
+    """
+    return add_regimes(build_market_features(market, macro, asset=asset), fits)
+
+
+def fit_due(
+    market: pl.DataFrame,
+    macro: pl.DataFrame,
+    fits: pl.DataFrame,
+    *,
+    asset: str,
+    window: Window,
+) -> pl.DataFrame:
+    """Fit the mixtures due in the window, rows of `regime_fits`.
+
+    Fits are due at the last session of each quarter, whatever day the run happens on, so live
+    runs, reruns and backfills fit the same rows. Fits that exist are never made again.
+    """
+    features = build_market_features(market, macro, asset=asset).sort("date")
+    known = {row["fit_end"]: row for row in fits.iter_rows(named=True)}
+    rows = []
+    for end in _quarter_ends(features, window):
+        if end["date"] in known:
+            rows.append(known[end["date"]])
+            continue
+        seen = features.filter(pl.col("date") <= end["date"]).select(INPUTS).drop_nulls()
+        if seen.height < MIN_ROWS:
+            continue
+        earlier = [d for d in known if d < end["date"]]
+        row = _fit_row(seen, end, known[max(earlier)] if earlier else None)
+        known[end["date"]] = row
+        rows.append(row)
+    return pl.DataFrame([{n: row[n] for n in FIT_SCHEMA} for row in rows], schema=FIT_SCHEMA)
+
+
+FIT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "fit_end": pl.Date,
+    "k": pl.Int64,
+    "inputs": pl.List(pl.String),
+    **{n: pl.List(pl.Float64) for n in ("center", "scale", "weights", "means", "covariances")},
+    "state_names": pl.List(pl.String),
+    "matched_to": pl.Date,
+    "known_at": pl.Datetime("us", "UTC"),
+    "source": pl.String,
+}
+
+
+def _quarter_ends(features: pl.DataFrame, window: Window) -> list[dict[str, Any]]:
+    """Last session of each quarter that has ended by the window's end, if known inside it.
+
+    A quarter has ended once a session of the next one is known, or its calendar says so; the
+    next session is what we can see without a calendar of the future.
+    """
+    quarter = pl.col("date").dt.truncate("1q")
+    last = (
+        features.select("date", "known_at", quarter.alias("quarter"))
+        .with_columns(pl.col("quarter").shift(-1).alias("next"), pl.col("known_at").shift(-1))
+        .filter(pl.col("quarter") != pl.col("next"))
+    )
+    inside = (pl.col("known_at") > window.start) & (pl.col("known_at") <= window.end)
+    return last.filter(inside).select("date", "known_at").to_dicts()
+
+
+def _fit_row(
+    seen: pl.DataFrame, end: dict[str, Any], previous: dict[str, Any] | None
+) -> dict[str, Any]:
+    mixture = order_by(fit_mixture(seen.to_numpy(), k=len(STATE_NAMES), seed=SEED), 0)
+    if previous is not None and list(previous["inputs"]) != list(INPUTS):
+        previous = None  # other inputs: nothing to compare centres by
+    if previous is not None:
+        mixture = match(mixture, mixture_of(previous))
+    return {
+        "fit_end": end["date"],
+        "k": len(STATE_NAMES),
+        "inputs": list(INPUTS),
+        "center": mixture.center.tolist(),
+        "scale": mixture.scale.tolist(),
+        "weights": mixture.weights.tolist(),
+        "means": mixture.means.ravel().tolist(),
+        "covariances": mixture.covariances.ravel().tolist(),
+        "state_names": list(STATE_NAMES),
+        "matched_to": previous["fit_end"] if previous else None,
+        "known_at": end["known_at"],
+        "source": "derived",
+    }
+
+
+def mixture_of(row: dict[str, Any]) -> Mixture:
+    """Return the mixture stored in a row of `regime_fits`."""
+    k, p = int(row["k"]), len(row["inputs"])
+    return Mixture(
+        np.asarray(row["center"], dtype=np.float64),
+        np.asarray(row["scale"], dtype=np.float64),
+        np.asarray(row["weights"], dtype=np.float64),
+        np.asarray(row["means"], dtype=np.float64).reshape(k, p),
+        np.asarray(row["covariances"], dtype=np.float64).reshape(k, p, p),
+    )
+
+
+def add_regimes(features: pl.DataFrame, fits: pl.DataFrame) -> pl.DataFrame:
+    """Fill the regime columns of `features` from fits made before each row."""
+    features = features.sort("date").with_columns(**EMPTY)
+    ordered = fits.sort("fit_end").to_dicts()
+    if not ordered:
+        return features
+    ends: list[date] = [row["fit_end"] for row in ordered]
+    parts = [features.filter(pl.col("date") <= ends[0])]
+    for row, last in zip(ordered, [*ends[1:], date.max], strict=True):
+        span = (pl.col("date") > row["fit_end"]) & (pl.col("date") <= last)
+        parts.append(_describe(features.filter(span), row))
+    return pl.concat(parts)
+
+
+def _describe(features: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
+    inputs = [str(name) for name in row["inputs"]]
+    x = features.select(inputs).to_numpy()
+    whole = ~np.isnan(x).any(axis=1)
+    if not whole.any():
+        return features
+    mixture = mixture_of(row)
+    probabilities = np.full((len(x), len(mixture.weights)), np.nan)
+    distances = probabilities.copy()
+    probabilities[whole] = mixture.probabilities(x[whole])
+    distances[whole] = mixture.distances(x[whole])
+    most = [int(p.argmax()) if ok else None for p, ok in zip(probabilities, whole, strict=True)]
+    columns = [pl.Series("regime_cluster_id", most, pl.Int64)]
+    for k in range(len(mixture.weights)):
+        columns.append(pl.Series(f"prob_cluster_{k}", probabilities[:, k], nan_to_null=True))
+        columns.append(pl.Series(f"dist_to_centroid_{k}", distances[:, k], nan_to_null=True))
+    return features.with_columns(columns)

@@ -1,0 +1,82 @@
+"""What steps may ask for besides frames, built when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from riskcast.core.errors import DeclarationError
+from riskcast.core.settings import Settings
+from riskcast.core.window import Window
+from riskcast.lake import Lake, open_lake
+from riskcast.pipelines import Step
+
+Progress = Callable[[str, int, int], None]
+
+
+def silent(_name: str, _done: int, _total: int) -> None:
+    """Report progress to nobody."""
+
+
+class Ports:
+    """The outside world of a run, one object per run.
+
+    Parameters
+    ----------
+    settings : Settings
+    lake : Lake, optional
+        Given by tests; otherwise opened from the settings.
+    progress : callable (name, done, total), optional
+        Told how far long work has come.
+    """
+
+    def __init__(
+        self, settings: Settings, *, lake: Lake | None = None, progress: Progress = silent
+    ) -> None:
+        self.settings = settings
+        self.progress = progress
+        if lake is not None:
+            self.lake = lake
+
+    @cached_property
+    def lake(self) -> Lake:
+        return open_lake(self.settings)
+
+    @cached_property
+    def source(self) -> Any:
+        # Imported here: reading files or the sample pulls in packages most steps do not need.
+        from riskcast.sources import open_source
+
+        return open_source(self.settings)
+
+    @cached_property
+    def registry(self) -> Any:
+        # Imported here: MLflow alone takes seconds.
+        from riskcast.registry import Registry
+
+        return Registry(self.settings)
+
+    @property
+    def asset(self) -> str:
+        return self.settings.asset_symbol
+
+    def for_step(self, step: Step, window: Window) -> dict[str, Any]:
+        """Return the named arguments of `step`.
+
+        Raises
+        ------
+        DeclarationError
+            If the step asks for a port that does not exist.
+        """
+        asked: dict[str, Any] = {}
+        for name in step.uses:
+            if name == "window":
+                asked[name] = window
+            elif name in ("settings", "lake", "source", "registry", "asset", "progress"):
+                asked[name] = getattr(self, name)
+            else:
+                raise DeclarationError(f"step {step.name} asks for an unknown port {name!r}")
+        if step.product is not None:
+            asked["product"] = step.product
+        return asked

@@ -1,0 +1,93 @@
+"""The rules of the house that no type checker sees."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from riskcast.core.errors import DeclarationError
+from riskcast.core.load import load
+from riskcast.pipelines import PIPELINES, Pipeline, Step, tables_written
+from riskcast.products import PRODUCTS
+from riskcast.tables import TABLES
+from riskcast.tables.spec import Column, Kind, Layer, Table
+
+SRC = Path(__file__).parents[2] / "src" / "riskcast"
+STEPS = [(p.name, s) for p in PIPELINES.values() for s in p.steps]
+
+
+@pytest.mark.parametrize(("pipeline", "step"), STEPS, ids=[f"{p}.{s.name}" for p, s in STEPS])
+def test_a_step_names_a_function_that_takes_what_the_step_hands_over(pipeline, step):
+    signature = inspect.signature(load(step.run))
+    named = dict.fromkeys((*step.uses, *(["product"] if step.product else [])))
+    signature.bind(*(None for _ in step.reads), **named)
+
+
+def test_every_table_read_is_written_by_exactly_one_function():
+    written = tables_written(PIPELINES.values())
+    for name, writers in written.items():
+        assert len(writers) == 1, f"{name} is written by {writers}"
+    read = {r.table.name for _, step in STEPS for r in step.reads}
+    assert read <= set(written)
+
+
+def test_every_declared_table_is_written_by_some_step():
+    assert set(TABLES) == set(tables_written(PIPELINES.values()))
+
+
+def test_a_step_comes_after_every_step_that_writes_what_it_reads():
+    for pipeline in PIPELINES.values():
+        order = [s.name for s in pipeline.ordered()]
+        for step in pipeline.steps:
+            for up in pipeline.upstream(step):
+                assert order.index(up.name) < order.index(step.name)
+
+
+def test_a_cycle_of_steps_is_refused():
+    one = Step("one", "m:f", after=("two",))
+    two = Step("two", "m:f", after=("one",))
+    with pytest.raises(DeclarationError, match="cycle"):
+        Pipeline("loop", "", (one, two))
+
+
+def test_a_table_whose_key_is_no_column_is_refused():
+    with pytest.raises(DeclarationError, match="no column"):
+        Table(Layer.GOLD, "t", "", (Column("a", Kind.INT, ""),), key=("b",), time="a")
+
+
+def test_reading_the_declarations_imports_nothing_but_the_standard_library():
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "import riskcast.pipelines, riskcast.core.settings\n"
+        "new = {m.partition('.')[0] for m in set(sys.modules) - before}\n"
+        "print(sorted(m for m in new if m not in sys.stdlib_module_names and m != 'riskcast'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_product_is_named_in_code_outside_products_and_pipelines():
+    names = set(PRODUCTS)
+    for path in SRC.rglob("*.py"):
+        if path.relative_to(SRC).parts[0] in ("products", "pipelines"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and node.value in names:
+                pytest.fail(f"{path}:{node.lineno} names the product {node.value!r}")
+
+
+def test_modules_stay_short_enough_to_read_in_one_sitting():
+    plugins = SRC.parents[1] / "plugins"
+    lengths = {p: len(p.read_text().splitlines()) for d in (SRC, plugins) for p in d.rglob("*.py")}
+    assert {p: n for p, n in lengths.items() if n > 400} == {}
+
+
+def test_the_same_column_name_has_the_same_kind_everywhere():
+    kinds: dict[str, set[str]] = {}
+    for table in TABLES.values():
+        for column in table.every_column:
+            kinds.setdefault(column.name, set()).add(column.kind)
+    assert {name: k for name, k in kinds.items() if len(k) > 1} == {}
