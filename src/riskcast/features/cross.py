@@ -12,11 +12,12 @@ from riskcast.features.windows import change, log
 from riskcast.tables import gold
 
 SYMBOLS = tuple(sorted({s for c in gold.FEATURES_DAILY.columns for s in c.symbols}))
-LOOKBACK = 66  # sessions for which a simulated bar marks the rows after it: the longest window
+LOOKBACK = 66  # sessions a simulated bar marks: the longest window of a mean
 SIMULATED = "simulated"
 
 
 def price(symbol: str) -> pl.Expr:
+    """Return the close, on the adjusted scale, of another symbol in a joined frame."""
     return pl.col(f"{symbol}.price")
 
 
@@ -37,18 +38,16 @@ def join_symbols(bars: pl.DataFrame, market: pl.DataFrame) -> pl.DataFrame:
     for symbol in SYMBOLS:
         other = market.filter(pl.col("symbol") == symbol).select(
             "date",
-            pl.col("adj_close").alias(f"{symbol}.price"),
-            pl.col("high").alias(f"{symbol}.high"),
-            pl.col("low").alias(f"{symbol}.low"),
+            pl.col("adj_close").fill_nan(None).alias(f"{symbol}.price"),
+            pl.col("high").fill_nan(None).alias(f"{symbol}.high"),
+            pl.col("low").fill_nan(None).alias(f"{symbol}.low"),
             pl.col("source").alias(f"{symbol}.source"),
-            pl.col("known_at").alias("_known_at"),
+            pl.col("known_at").alias(f"{symbol}.known_at"),
         )
+        shown = pl.col(f"{symbol}.known_at").cum_max().forward_fill()
         bars = bars.join(other, on="date", how="left", maintain_order="left").with_columns(
-            (pl.col("_known_at").cum_max().forward_fill() <= pl.col("known_at")).alias(
-                f"{symbol}.seen"
-            )
+            (shown <= pl.col("known_at")).alias(f"{symbol}.seen")
         )
-        bars = bars.drop("_known_at")
     return bars
 
 
@@ -91,14 +90,14 @@ def known_only(columns: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
     }
 
 
-def simulated_symbols(asset_source: str = "source", macro_source: str = "macro.source") -> pl.Expr:
+def simulated_symbols(asset: str) -> pl.Expr:
     """Return, per session, the sorted names of what is simulated among the inputs.
 
-    Windows look back, so a symbol counts while any of its last `LOOKBACK` bars is simulated; the
-    aligned macro row counts by itself, as "MACRO".
+    Windows look back, so a symbol, the asset included, counts while any of its last `LOOKBACK`
+    bars is simulated; the aligned macro row counts by itself, as "MACRO".
     """
     flags = {symbol: _recently(f"{symbol}.source") for symbol in SYMBOLS}
-    flags["MACRO"] = pl.col(macro_source) == SIMULATED
+    flags |= {asset: _recently("source"), "MACRO": pl.col("macro.source") == SIMULATED}
     named = [pl.when(flags[name]).then(pl.lit(name)) for name in sorted(flags)]
     return pl.concat_list(named).list.drop_nulls()
 

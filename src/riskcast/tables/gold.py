@@ -61,7 +61,7 @@ CORE = (
     _float("ew94", "Log EWMA of squared returns, decay 0.94."),
     _float("rv5", "Log mean squared return, 5 sessions."),
     _float("rv22", "Log mean squared return, 22 sessions."),
-    _float("yz10", "Log Yang-Zhang variance, 10 sessions; Rogers-Satchell without opens."),
+    _float("yz10", "Log Yang-Zhang variance, 10 sessions; mean Parkinson without opens."),
     _float("lvix", "Log daily variance implied by VIX.", "VIX"),
     _float("dvix1", "One-session change of log VIX.", "VIX"),
     _float("dvix5", "Five-session change of log VIX.", "VIX"),

@@ -1,0 +1,107 @@
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from riskcast.core.window import Window
+from riskcast.regimes.daily import FIT_SCHEMA, INPUTS, MIN_ROWS, add_regimes, fit_due
+from riskcast.tables import gold, silver
+
+KINDS = {
+    "text": pl.String,
+    "float": pl.Float64,
+    "date": pl.Date,
+    "instant": pl.Datetime("us", "UTC"),
+}
+MACRO = pl.DataFrame(schema={c.name: KINDS[c.kind] for c in silver.MACRO_ALIGNED.every_column})
+NO_FITS = pl.DataFrame(schema=FIT_SCHEMA)
+ALWAYS = Window(datetime(1990, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+REGIME = [column.name for column in gold.REGIME]
+
+
+def market(n: int = 1300, seed: int = 5) -> pl.DataFrame:
+    """Bars whose volatility switches between three levels."""
+    rng = np.random.default_rng(seed)
+    level = np.repeat(rng.choice([0.004, 0.01, 0.03], n // 50 + 1), 50)[:n]
+    close = 100 * np.exp(np.cumsum(rng.normal(0, level)))
+    days = pl.date_range(date(2000, 1, 3), date(2000, 1, 3) + timedelta(days=2 * n), eager=True)
+    days = days.filter(days.dt.weekday() < 6).head(n)
+    return pl.DataFrame(
+        {
+            "symbol": "SPY",
+            "date": days,
+            "open": close,
+            "high": close * np.exp(level),
+            "low": close * np.exp(-level),
+            "close": close,
+            "adj_close": close,
+            "volume": 1.0,
+            "price_basis": "adjusted",
+            "known_at": days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+            + timedelta(hours=21, minutes=15),
+            "source": "test",
+        }
+    ).with_columns(ret=pl.col("adj_close").log().diff())
+
+
+def describe(bars: pl.DataFrame, window: Window = ALWAYS, fits: pl.DataFrame = NO_FITS):
+    from riskcast.features.daily import build_features
+
+    made = fit_due(bars, MACRO, fits, asset="SPY", window=window)
+    return made, add_regimes(build_features(bars, MACRO, asset="SPY"), made)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return describe(market())
+
+
+def test_fits_fall_on_quarter_ends_and_need_history(whole):
+    fits, described = whole
+    ends = fits["fit_end"].to_list()
+    assert all(end.month in (3, 6, 9, 12) and end.day >= 28 for end in ends)
+    assert described.filter(pl.col("date") <= ends[0]).select(INPUTS).drop_nulls().height > MIN_ROWS
+    assert fits["matched_to"].to_list() == [None, *ends[:-1]]
+
+
+def test_a_session_is_described_only_by_a_fit_made_before_it(whole):
+    fits, described = whole
+    first = fits["fit_end"].min()
+    before = described.filter(pl.col("date") <= first)["regime_cluster_id"]
+    after = described.filter(pl.col("date") > first)["regime_cluster_id"]
+    assert before.null_count() == before.len()
+    assert after.null_count() == 0
+
+
+@pytest.mark.parametrize("cut", [900, 1011, 1150, 1299])
+def test_later_bars_change_no_earlier_regime(whole, cut):
+    bars = market()
+    _, then = describe(bars.head(cut))
+    _, now = whole
+    assert then.select("date", *REGIME).equals(now.head(cut).select("date", *REGIME))
+
+
+def test_the_check_above_catches_a_fit_on_the_full_sample(whole):
+    fits, described = whole
+    leaked = fits.tail(1).with_columns(fit_end=pl.lit(date(2000, 6, 30)))
+    assert not add_regimes(described, leaked).select(REGIME).equals(described.select(REGIME))
+
+
+def test_fits_made_quarter_by_quarter_equal_fits_made_at_once(whole):
+    bars, (at_once, _) = market(), whole
+    fits = NO_FITS
+    instants = [*bars["known_at"].to_list()[::40], bars["known_at"].max()]
+    start = datetime(1999, 1, 1, tzinfo=UTC)
+    for end in instants:
+        known = bars.filter(pl.col("known_at") <= end)
+        made = fit_due(known, MACRO, fits, asset="SPY", window=Window(start, end))
+        fits, start = pl.concat([fits, made]), end
+    assert fits.equals(at_once)
+
+
+def test_more_volatile_sessions_get_higher_ids(whole):
+    _, described = whole
+    by_state = described.drop_nulls("regime_cluster_id").group_by("regime_cluster_id")
+    order = by_state.agg(pl.col("spy_vol_20d").mean()).sort("regime_cluster_id")["spy_vol_20d"]
+    assert order.is_sorted()

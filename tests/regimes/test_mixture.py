@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskcast.regimes.mixture import Mixture, fit_mixture, match, order_by
+
+RNG = np.random.default_rng(3)
+CENTRES = np.array([[0.0, 0.0], [4.0, 1.0], [9.0, -2.0]])
+ROWS = np.concatenate([RNG.normal(c, 0.5, (300, 2)) for c in CENTRES])
+
+
+def mixture() -> Mixture:
+    return order_by(fit_mixture(ROWS, k=3, seed=1), 0)
+
+
+def test_the_centres_of_three_clear_clouds_are_found():
+    found = mixture().means * ROWS.std(axis=0) + ROWS.mean(axis=0)
+    assert found == pytest.approx(CENTRES, abs=0.15)
+
+
+def test_probabilities_sum_to_one_and_follow_the_clouds():
+    p = mixture().probabilities(CENTRES)
+    assert p.sum(axis=1) == pytest.approx(1.0)
+    assert p.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_a_row_s_probabilities_do_not_depend_on_other_rows():
+    whole = mixture().probabilities(ROWS)
+    assert mixture().probabilities(ROWS[5:6]) == pytest.approx(whole[5:6], rel=1e-12)
+
+
+def test_distance_is_zero_at_the_centre_and_euclidean_for_a_unit_covariance():
+    unit = Mixture(np.zeros(2), np.ones(2), np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+    assert unit.distances(np.array([[0.0, 0.0], [3.0, 4.0]])).ravel() == pytest.approx([0, 5])
+
+
+@given(st.permutations(range(3)))
+def test_matching_gives_back_the_ids_however_a_refit_numbers_its_states(order):
+    shuffled = mixture().reorder(np.array(order))
+    assert match(shuffled, mixture()).means == pytest.approx(mixture().means)
