@@ -1,0 +1,1 @@
+"""Pipelines as Airflow DAGs: the only package that imports airflow."""

@@ -1,0 +1,179 @@
+"""Airflow 3's REST API, as far as running a pipeline over a window needs it. No airflow import."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from riskcast.core import clock
+from riskcast.core.errors import StackError
+from riskcast.core.window import Window
+
+States = Mapping[str, str]
+FINAL = ("success", "failed")
+
+
+class Airflow:
+    """A session with an Airflow server that uses its simple auth manager.
+
+    Parameters
+    ----------
+    url : str
+        Address of the API server, e.g. ``http://127.0.0.1:8085``.
+    user, password : str
+        Login of a user that may trigger DAGs.
+
+    Every method raises StackError if the server does not answer or refuses.
+    """
+
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._login = {"username": user, "password": password}
+        self._client = httpx.Client(timeout=timeout)
+        self._headers: dict[str, str] = {}
+
+    def close(self) -> None:
+        self._client.close()
+
+    def await_dag(self, dag_id: str, *, seconds: float = 120.0) -> None:
+        """Wait until the server has parsed the DAG, as it has some time after its start."""
+        until = clock.seconds() + seconds
+        while self._call("GET", f"dags/{quote(dag_id)}", missing_ok=True).status_code == 404:
+            if clock.seconds() > until:
+                raise StackError(
+                    f"Airflow at {self._url} knows no DAG {dag_id!r} after {seconds:.0f} s; "
+                    "see its dag-processor log for import errors"
+                )
+            time.sleep(1.0)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG's schedule and its queued runs go ahead."""
+        self._call("PATCH", f"dags/{quote(dag_id)}", json={"is_paused": False})
+
+    def trigger_dag(self, dag_id: str, window: Window) -> str:
+        """Start one run whose data interval is the window; return its run id.
+
+        The id names the window, with a counter from the second run of the same window on: running
+        a window again is allowed, since every step is idempotent.
+        """
+        name = f"window__{_compact(window.start)}__{_compact(window.end)}"
+        for attempt in range(1, 1000):
+            run_id = name if attempt == 1 else f"{name}__{attempt}"
+            answer = self._call(
+                "POST",
+                f"dags/{quote(dag_id)}/dagRuns",
+                json={
+                    "dag_run_id": run_id,
+                    # Airflow wants it unique in the DAG and not in the future; steps ignore it.
+                    "logical_date": clock.wall().isoformat(),
+                    "data_interval_start": window.start.isoformat(),
+                    "data_interval_end": window.end.isoformat(),
+                },
+                conflict_ok=True,
+            )
+            if answer.status_code != 409:
+                return str(answer.json()["dag_run_id"])
+        raise StackError(f"Airflow has 999 runs of {dag_id} named {name}; delete old ones")
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """Return the state of each task of a run, ``waiting`` before it has one."""
+        answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances")
+        return {t["task_id"]: t["state"] or "waiting" for t in answer.json()["task_instances"]}
+
+    def wait(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        seconds: float,
+        progress: Callable[[States], None] | None = None,
+        every: float = 1.0,
+    ) -> None:
+        """Wait until a run has ended well.
+
+        Parameters
+        ----------
+        seconds : float
+            Longest wait.
+        progress : callable, optional
+            Called with the state of every task whenever one has changed.
+
+        Raises
+        ------
+        StackError
+            If the run failed, naming the tasks, or has not ended in time.
+        """
+        until = clock.seconds() + seconds
+        shown: dict[str, str] = {}
+        while True:
+            # The run first: once it has ended, no task changes any more.
+            state = self._call("GET", _run(dag_id, run_id)).json()["state"]
+            tasks = self.task_states(dag_id, run_id)
+            if progress is not None and tasks != shown:
+                progress(tasks)
+                shown = tasks
+            if state in FINAL:
+                break
+            if clock.seconds() > until:
+                raise StackError(
+                    f"run {run_id} of {dag_id} is {state} after {seconds:.0f} s: {tasks}; "
+                    "is the scheduler running and the DAG unpaused?"
+                )
+            time.sleep(every)
+        if state == "failed":
+            failed = [name for name, ended in tasks.items() if ended == "failed"]
+            raise StackError(
+                f"run {run_id} of {dag_id} failed in {', '.join(failed) or 'no task'}; "
+                f"logs: {self._url}/dags/{dag_id}/runs/{run_id}"
+            )
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        missing_ok: bool = False,
+        conflict_ok: bool = False,
+    ) -> httpx.Response:
+        if not self._headers:
+            self._sign_in()
+        answer = self._send(method, f"/api/v2/{path}", json)
+        if answer.status_code == 401:  # the token has run out
+            self._sign_in()
+            answer = self._send(method, f"/api/v2/{path}", json)
+        expected = {404: missing_ok, 409: conflict_ok}.get(answer.status_code, answer.is_success)
+        if not expected:
+            raise StackError(
+                f"Airflow at {self._url} answered {answer.status_code} to {method} {path}: "
+                f"{answer.text[:300]}"
+            )
+        return answer
+
+    def _sign_in(self) -> None:
+        answer = self._send("POST", "/auth/token", self._login)
+        if answer.status_code != 201:
+            raise StackError(
+                f"Airflow at {self._url} refused user {self._login['username']!r} "
+                f"({answer.status_code}); its password is in the file of the simple auth manager"
+            )
+        self._headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    def _send(self, method: str, path: str, json: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, self._url + path, json=json, headers=self._headers)
+        except httpx.HTTPError as error:
+            raise StackError(f"Airflow at {self._url} does not answer: {error}") from error
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _compact(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

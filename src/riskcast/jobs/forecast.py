@@ -1,0 +1,109 @@
+"""Forecast the sessions of a window with the champion."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from riskcast.core.errors import FeatureMissing
+from riskcast.core.window import Window
+from riskcast.jobs.lineage import git_sha, table_versions
+from riskcast.lake import Lake
+from riskcast.models.base import Forecasts
+from riskcast.models.served import ServedModel
+from riskcast.products import Product
+from riskcast.registry import LoadedModel, Registry
+from riskcast.tables import output
+
+SLOT = "champion"
+DRIVERS = 5
+SESSIONS_A_YEAR = 252
+
+
+def forecast(
+    features: pl.DataFrame,
+    published: pl.DataFrame,
+    *,
+    product: Product,
+    registry: Registry,
+    lake: Lake,
+    window: Window,
+) -> pl.DataFrame:
+    """Return the forecasts of the window, rows of `predictions_daily`.
+
+    Only sessions from the champion's `fit_end` on are forecast, and a forecast that was
+    published for a session stands. Before a first champion exists there is nothing to forecast
+    with, and no row is returned.
+
+    Raises
+    ------
+    FeatureMissing
+        If a session lacks a value that the champion needs.
+    """
+    inside = (pl.col("known_at") > window.start) & (pl.col("known_at") <= window.end)
+    standing = published.filter(inside)
+    version = registry.alias(product.name, SLOT)
+    if version is None:
+        return standing
+    loaded = registry.load(product.name, version)
+    done = standing.filter(pl.col("slot") == SLOT)["date"]
+    due = features.filter(
+        inside & (pl.col("date") >= loaded.model.fit_end) & ~pl.col("date").is_in(done.implode())
+    ).sort("date")
+    if due.is_empty():
+        return standing
+    lineage = {
+        "tables": table_versions(lake, (product.features, product.labels)),
+        "git_sha": git_sha(),
+        "digest": loaded.digest,
+    }
+    made = _rows(due, _apply(loaded.model, due), loaded, lineage)
+    return pl.concat([standing.select(made.columns), made])
+
+
+def _apply(model: ServedModel, rows: pl.DataFrame) -> Forecasts:
+    needed = [*model.columns, *model.thresholds]
+    for name in needed:
+        if rows[name].has_nulls():
+            first = rows.filter(pl.col(name).is_null())["date"][0]
+            raise FeatureMissing(f"{name} is unknown on {first}; the champion needs it")
+    x = rows.select(model.columns).to_numpy().astype(np.float64)
+    thresholds = rows.select(model.thresholds).to_numpy().astype(np.float64)
+    return model.forecast(x, thresholds)
+
+
+def _rows(
+    due: pl.DataFrame, made: Forecasts, loaded: LoadedModel, lineage: dict[str, Any]
+) -> pl.DataFrame:
+    rv = np.sqrt(made.variance)
+    rows = []
+    for i, row in enumerate(due.select("symbol", "date", "known_at").iter_rows(named=True)):
+        effects = made.contributions[i, :-1]
+        top = np.argsort(-np.abs(effects), kind="stable")[:DRIVERS]
+        rows.append(
+            {
+                **row,
+                "rv_5d_hat": rv[i],
+                "rv_5d_annualised": rv[i] * math.sqrt(SESSIONS_A_YEAR / 5),
+                "lo_80": made.intervals[80][i, 0],
+                "hi_80": made.intervals[80][i, 1],
+                "lo_95": made.intervals[95][i, 0],
+                "hi_95": made.intervals[95][i, 1],
+                "p_calm": made.regime_probs[i, 0],
+                "p_transition": made.regime_probs[i, 1],
+                "p_risk_off": made.regime_probs[i, 2],
+                "top_drivers": [loaded.model.columns[j] for j in top],
+                "driver_effects": [float(effects[j]) for j in top],
+                "model_version": str(loaded.version),
+                "slot": SLOT,
+                "lineage": json.dumps(lineage, sort_keys=True),
+                "source": "derived",
+            }
+        )
+    schema = {c.name for c in output.PREDICTIONS_DAILY.every_column} - {"ingested_at"}
+    frame = pl.DataFrame(rows)
+    return frame.select([name for name in frame.columns if name in schema])

@@ -1,0 +1,172 @@
+"""The REST client against a real Airflow, and what a run of a given window hands to its steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from riskcast.core.errors import StackError
+from riskcast.core.window import Window
+from riskcast.jobs.airflow_api import Airflow
+
+ROOT = Path(__file__).parents[2]
+HISTORY = Window(datetime(1999, 1, 1, tzinfo=UTC), datetime(2018, 12, 31, 22, 5, tzinfo=UTC))
+
+# Two pipelines built as ours are, whose steps write down what they were given.
+DAGS = """
+import riskcast_airflow.tasks as tasks
+from riskcast.pipelines import Pipeline, Step
+from riskcast_airflow.dag import build_dag
+tasks.command = lambda pipeline, step, start, end: (
+    "python", "-c", {code!r}, pipeline, step, start, end
+)
+good = build_dag(
+    Pipeline(
+        "good",
+        "",
+        (Step("one", "", retries=0), Step("two", "", after=("one",), retries=0)),
+        schedule="5 22 * * 1-5",
+    ),
+    None,
+)
+bad = build_dag(Pipeline("bad", "", (Step("breaks", "", retries=0),)), None)
+"""
+CODE = """
+import os, sys
+pipeline, step, start, end = sys.argv[1:]
+with open(os.environ["PROBE"], "a") as file:
+    print(pipeline, step, start, end, os.environ["RISKCAST_ASSET"], file=file)
+sys.exit(99 if pipeline == "bad" else 0)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A running Airflow with those DAGs; its address, password and what its steps wrote."""
+    home = tmp_path_factory.mktemp("airflow")
+    port, password = free_port(), secrets.token_hex(8)
+    (home / "dags").mkdir()
+    (home / "dags" / "probes.py").write_text("# airflow dag" + DAGS.format(code=CODE))
+    (home / "passwords.json").write_text(json.dumps({"admin": password}))
+    url = f"http://127.0.0.1:{port}"
+    env = os.environ | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "PROBE": str(home / "probe.txt"),
+        "RISKCAST_ASSET": "QQQ",
+    }
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    subprocess.run([airflow, "db", "migrate"], env=env, check=True, capture_output=True)
+    log = (home / "log.txt").open("w")
+    started = [
+        subprocess.Popen([airflow, role], env=env, cwd=home, stdout=log, stderr=log)
+        for role in ("api-server", "scheduler", "dag-processor")
+    ]
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{url}/api/v2/version").is_success:
+                break
+        except httpx.HTTPError:
+            time.sleep(0.5)
+    yield url, password, home / "probe.txt"
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(30)
+
+
+@pytest.fixture
+def client(server):
+    airflow = Airflow(server[0], "admin", server[1])
+    airflow.await_dag("good")
+    airflow.await_dag("bad")
+    yield airflow
+    airflow.close()
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_a_run_of_a_window_hands_every_step_that_window_and_can_be_repeated(server, client):
+    client.unpause("good")
+    seen = []
+    first = client.trigger_dag("good", HISTORY)
+    client.wait("good", first, seconds=120, progress=seen.append)
+    second = client.trigger_dag("good", HISTORY)
+    client.wait("good", second, seconds=120)
+
+    assert first == "window__19990101T000000Z__20181231T220500Z"
+    assert second == first + "__2"
+    assert seen[-1] == {"one": "success", "two": "success"}
+    ran = [line.split() for line in server[2].read_text().splitlines()]
+    ours = [row for row in ran if row[0] == "good" and Window.parse(row[2], row[3]) == HISTORY]
+    assert [row[1] for row in ours] == ["one", "two", "one", "two"]
+    assert {row[4] for row in ours} == {"QQQ"}
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_a_run_without_an_interval_is_the_last_complete_session_day(client):
+    answer = client._call(
+        "POST", "dags/good/dagRuns", json={"logical_date": "2018-12-31T12:00:00+00:00"}
+    ).json()
+    end = datetime.fromisoformat(answer["data_interval_end"])
+    assert end == datetime(2018, 12, 28, 22, 5, tzinfo=UTC)
+    assert end - datetime.fromisoformat(answer["data_interval_start"]) == timedelta(days=1)
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_a_failed_run_names_its_failed_tasks(client):
+    client.unpause("bad")
+    run_id = client.trigger_dag("bad", HISTORY)
+    with pytest.raises(StackError, match="failed in breaks"):
+        client.wait("bad", run_id, seconds=120)
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_a_dag_airflow_does_not_know_is_named(client):
+    with pytest.raises(StackError, match="404"):
+        client.trigger_dag("nowhere", HISTORY)
+    with pytest.raises(StackError, match="knows no DAG 'nowhere'"):
+        client.await_dag("nowhere", seconds=0)
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_a_wrong_password_is_named(server):
+    with pytest.raises(StackError, match="refused user 'admin'"):
+        Airflow(server[0], "admin", "wrong").unpause("good")
+
+
+def test_an_airflow_that_is_down_is_named():
+    with pytest.raises(StackError, match="does not answer"):
+        Airflow(f"http://127.0.0.1:{free_port()}", "admin", "x").unpause("good")

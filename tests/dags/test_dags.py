@@ -1,0 +1,172 @@
+"""DAG files: thin, complete, fast to parse, and the pipelines' own order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+import pendulum
+import pytest
+
+from riskcast.core.window import Window
+from riskcast.pipelines import PIPELINES, pipeline
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "dags").glob("*.py"))
+HEAVY = {
+    "pandas", "polars", "numpy", "pyarrow", "mlflow", "lightgbm", "xgboost", "deltalake",
+    "sklearn", "feast", "scipy", "exchange_calendars", "fastapi", "boto3",
+}  # fmt: skip
+
+PARSE = """
+import json, runpy, sys, time
+sys.path.insert(0, {plugins!r})
+import airflow.sdk, airflow.providers.standard.operators.bash
+before = set(sys.modules)
+start = time.perf_counter()
+if {files!r}:
+    from airflow.sdk import DAG
+for file in {files!r}:
+    assert isinstance(runpy.run_path(file)["dag"], DAG)
+seconds = time.perf_counter() - start
+print(json.dumps([seconds, sorted({{m.split(".")[0] for m in set(sys.modules) - before}})]))
+"""
+
+
+@pytest.fixture(scope="session")
+def bag():
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(ROOT / "dags"))
+
+
+def parse_in_a_fresh_process(files: list[str]) -> tuple[float, set[str]]:
+    code = PARSE.format(plugins=str(ROOT / "plugins"), files=files)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, modules = json.loads(done.stdout.splitlines()[-1])
+    return seconds, set(modules)
+
+
+def test_every_pipeline_has_its_dag_and_no_file_fails_to_import(bag):
+    assert bag.import_errors == {}
+    assert set(bag.dags) == set(PIPELINES)
+    assert len(FILES) == len(PIPELINES)
+
+
+def test_a_dag_is_called_as_its_file(bag):
+    assert {Path(dag.fileloc).stem: dag_id for dag_id, dag in bag.dags.items()} == {
+        name: name for name in PIPELINES
+    }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_dag_file_is_short_and_found_by_safe_mode(file):
+    text = file.read_text()
+    assert len(text.splitlines()) <= 15
+    assert "airflow" in text.lower() and "dag" in text.lower()
+
+
+def test_parsing_all_dags_is_fast_and_imports_no_heavy_package():
+    seconds, modules = parse_in_a_fresh_process([str(file) for file in FILES])
+    assert seconds < 1.0
+    assert not modules & HEAVY
+    assert "riskcast" in modules
+
+
+def test_the_import_check_sees_a_heavy_import(tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text("import polars\n" + FILES[0].read_text())
+    _, modules = parse_in_a_fresh_process([str(planted)])
+    assert "polars" in modules & HEAVY
+
+
+def test_tasks_depend_on_each_other_as_the_steps_do(bag):
+    for name, declared in PIPELINES.items():
+        dag = bag.dags[name]
+        assert set(dag.task_ids) == {step.name for step in declared.steps}
+        for step in declared.steps:
+            upstream = {before.name for before in declared.upstream(step)}
+            assert dag.get_task(step.name).upstream_task_ids == upstream
+
+
+def test_features_wait_for_what_they_read_and_for_nothing_after_them(bag):
+    upstream = bag.dags["market_daily"].get_task("features").upstream_task_ids
+    assert {"curate_market", "curate_macro"} <= upstream
+    assert not upstream & {"labels", "forecast", "publish", "materialise"}
+
+
+def test_a_rendered_command_carries_the_data_interval_as_its_window(bag):
+    start, end = pendulum.datetime(2018, 12, 28, 22, 5), pendulum.datetime(2018, 12, 31, 22, 5)
+    for name, declared in PIPELINES.items():
+        for step in declared.steps:
+            task = bag.dags[name].get_task(step.name)
+            # Airflow's own rendering needs a running task; the template's meaning does not.
+            rendered = jinja2.Template(task.bash_command, undefined=jinja2.StrictUndefined).render(
+                data_interval_start=start, data_interval_end=end
+            )
+            said, executable, run, pipeline_name, step_name, *options = shlex.split(rendered)
+            assert (said, run) == ("exec", "run")
+            assert executable == str(Path(sys.executable).with_name("riskcast"))
+            assert (pipeline_name, step_name) == (name, step.name)
+            assert Window.parse(options[1], options[3]) == Window(start, end)
+
+
+def test_steps_pass_their_failure_and_settings_on(bag):
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            assert list(task.skip_on_exit_code) == []
+            assert task.append_env and not any(k.startswith("RISKCAST_") for k in task.env)
+            assert task.execution_timeout is not None
+            assert task.retries == pipeline(dag.dag_id).step(task.task_id).retries
+
+
+def test_each_scheduled_run_of_market_daily_is_one_session_day(bag):
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+    dag = bag.dags["market_daily"]
+    assert not dag.catchup
+    assert dag.max_active_runs == 1
+    assert dag.start_date.year == 1999
+    timetable = CronDataIntervalTimetable(pipeline("market_daily").schedule, timezone="UTC")
+    interval = DataInterval(
+        pendulum.datetime(2018, 12, 26, 22, 5), pendulum.datetime(2018, 12, 27, 22, 5)
+    )
+    ends = []
+    for _ in range(3):
+        info = timetable.next_dagrun_info(
+            last_automated_data_interval=interval,
+            restriction=TimeRestriction(earliest=dag.start_date, latest=None, catchup=True),
+        )
+        assert info.data_interval.start == interval.end
+        interval = info.data_interval
+        ends.append(interval.end.date().isoformat())
+    assert ends == ["2018-12-28", "2018-12-31", "2019-01-01"]
+
+
+def test_a_manual_run_without_an_interval_gets_the_last_complete_one(bag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = bag.dags["market_daily"]
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    inferred = timetable.infer_manual_data_interval(
+        run_after=pendulum.instance(datetime(2018, 12, 31, 12, 0, tzinfo=UTC))
+    )
+    assert inferred.start == pendulum.datetime(2018, 12, 27, 22, 5)
+    assert inferred.end == pendulum.datetime(2018, 12, 28, 22, 5)
+
+
+def test_an_unknown_place_is_refused_at_parse():
+    env = os.environ | {"RISKCAST_PLACE": "moon"}
+    code = PARSE.format(plugins=str(ROOT / "plugins"), files=[str(FILES[0])])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert "RISKCAST_PLACE='moon'" in done.stderr
