@@ -22,7 +22,7 @@ END = Annotated[str, typer.Option(help="ISO date (included) or UTC instant; the 
 def run(
     name: Annotated[str, typer.Argument(metavar="PIPELINE", help="A pipeline.")],
     step: Annotated[str, typer.Argument(help="One step; all in order when left out.")] = "",
-    start: START = "1900-01-01",
+    start: START = "1960-01-01",
     end: END = "",
 ) -> None:
     """Run a pipeline, or one of its steps, for a window."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from riskcast.core.clock import seconds
 from riskcast.pipelines import Step
 from riskcast.runner import StepReport
 
@@ -22,6 +23,8 @@ class Display:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, int] = {}
+        self._states: dict[str, str] = {}
+        self._began: dict[str, float] = {}
 
     def step_started(self, step: Step) -> None:
         if self._bars is not None:
@@ -36,6 +39,21 @@ class Display:
         rows = ", ".join(f"{name} {count:,} rows" for name, count in report.rows.items())
         note = "" if report.changed or not report.rows else "  [dim]unchanged[/dim]"
         console.print(f"  [green]✓[/green] {report.step:<16} {report.seconds:6.1f} s  {rows}{note}")
+
+    def tasks(self, states: Mapping[str, str]) -> None:
+        """Report the states of an Airflow run's tasks; each change is told once."""
+        for name, state in states.items():
+            if state in ("running", "success", "failed") and self._states.get(name) != state:
+                self._states[name] = state
+                mark = {"success": "[green]✓[/green]", "failed": "[red]✗[/red]"}.get(state, "…")
+                took = seconds() - self._began.setdefault(name, seconds())
+                if state != "running":
+                    console.print(f"  {mark} {name:<16} {took:6.1f} s")
+
+    def process(self, name: str, state: str, took: float) -> None:
+        """Report that a server of the stack has reached a state."""
+        if state != "starting":
+            console.print(f"  [green]✓[/green] {name:<22} {took:6.1f} s  {state}")
 
     def part(self, name: str, done: int, total: int) -> None:
         """Report that `done` of `total` parts of `name` are finished."""

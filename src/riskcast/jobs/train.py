@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-import numpy as np
 import polars as pl
 
 from riskcast.core.errors import GateRefused
@@ -15,7 +14,7 @@ from riskcast.core.window import Window
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.final import fit_served
 from riskcast.evaluation.gate import Verdict, check_refit, decide
-from riskcast.evaluation.losses import qlike
+from riskcast.evaluation.losses import with_losses
 from riskcast.evaluation.walk_forward import SEED, log_ratios, walk_forward
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.jobs.promote import NOTHING, move_champion
@@ -24,3 +23,230 @@ from riskcast.models.base import Design
 from riskcast.models.served import ServedModel
 from riskcast.products import Product
 from riskcast.registry import CHAMPION, LoadedModel, Registry
+
+EVALUATION = "walk_forward"
+LAST_SESSIONS = 60  # a refit is compared with the champion on these
+
+
+def evaluate(
+    features: pl.DataFrame,
+    labels: pl.DataFrame,
+    *,
+    product: Product,
+    settings: Settings,
+    progress: Callable[[str, int, int], None],
+) -> pl.DataFrame:
+    """Return the loss of every model on every session, rows of `losses`.
+
+    Each forecast is as it would have been made on its day; `known_at` is when its label matured.
+    """
+    design, recipe = _design(product, features, labels)
+    walk = walk_forward(recipe, design, cores=int(settings.cores), progress=progress)
+    matured = labels.select("symbol", "date", "known_at")
+    return (
+        with_losses(walk.record)
+        .join(matured, on="date", how="inner")
+        .select(
+            pl.lit(product.name).alias("product"),
+            pl.lit(EVALUATION).alias("evaluation"),
+            pl.lit(recipe.recipe).alias("recipe"),
+            "model",
+            "symbol",
+            "date",
+            "variance_hat",
+            "variance",
+            "qlike",
+            "sq_error",
+            "known_at",
+            pl.lit("derived").alias("source"),
+        )
+    )
+
+
+def gate(
+    features: pl.DataFrame,
+    labels: pl.DataFrame,
+    losses: pl.DataFrame,
+    decisions: pl.DataFrame,
+    *,
+    product: Product,
+    registry: Registry,
+    window: Window,
+) -> pl.DataFrame:
+    """Judge the recipe as of the window's end, one row of `decisions`.
+
+    A verdict stands: judging the same recipe as of the same instant again returns it. A refusal
+    is a verdict like any other; the next step is the one that fails on it.
+    """
+    design, recipe = _design(product, features, labels)
+    standing = _decision(decisions, recipe, window.as_of)
+    if not standing.is_empty():
+        return standing
+    record = walked(losses, recipe.name, recipe.recipe)
+    verdict = _judge(features, design, losses, record, recipe, registry)
+    return pl.DataFrame(
+        [
+            {
+                "product": recipe.name,
+                "as_of": window.as_of,
+                "candidate": recipe.pool_name,
+                "recipe": recipe.recipe,
+                "verdict": verdict.verdict,
+                "reason": verdict.reason,
+                "figures": json.dumps(verdict.figures, sort_keys=True),
+                "known_at": window.as_of,
+                "source": "derived",
+            }
+        ],
+        schema_overrides={"as_of": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")},
+    )
+
+
+def register(
+    features: pl.DataFrame,
+    labels: pl.DataFrame,
+    losses: pl.DataFrame,
+    decisions: pl.DataFrame,
+    *,
+    product: Product,
+    registry: Registry,
+    lake: Lake,
+    window: Window,
+    settings: Settings,
+) -> pl.DataFrame:
+    """Fit the promoted recipe on all that is known, register it and make it champion.
+
+    Returns the row for the `deployments` ledger, none if nothing moved: the same recipe as of the
+    same instant is registered once, and a backfill never replaces a champion that knows more.
+
+    Raises
+    ------
+    GateRefused
+        If the verdict is to refuse; the champion stays.
+    """
+    design, recipe = _design(product, features, labels)
+    decision = _decision(decisions, recipe, window.as_of).row(0, named=True)
+    if decision["verdict"] != "promote":
+        raise GateRefused(
+            f"{recipe.name} {recipe.pool_name} ({recipe.recipe}): {decision['reason']}; "
+            "the champion stays. Every figure is in the table decisions"
+        )
+    as_of = window.as_of.isoformat()
+    same = {"recipe": recipe.recipe, "as_of": as_of}
+    found = [v for v in registry.versions(recipe.name) if same.items() <= v.tags.items()]
+    if found:
+        version = found[0].version
+    else:
+        record = walked(losses, recipe.name, recipe.recipe)
+        model = fit(recipe, design, record)
+        lineage = {
+            "tables": table_versions(lake, (recipe.features, recipe.labels)),
+            "git_sha": git_sha(),
+            "environment": environment_digest(),
+            "source": settings.source,
+        }
+        figures = json.loads(decision["figures"])
+        version = registry.register(
+            recipe.name,
+            model,
+            metrics=figures,
+            params=_params(recipe),
+            lineage=lineage,
+            tags={
+                **same,
+                "git_sha": git_sha(),
+                "verdict": decision["verdict"],
+                "reason": decision["reason"],
+                "asset": settings.asset_symbol,
+                "qlike": f"{figures['qlike']:.4f}" if "qlike" in figures else "refit",
+            },
+        )
+    champion = next((v for v in registry.versions(recipe.name) if CHAMPION in v.aliases), None)
+    if champion is not None and champion.tags.get("as_of", "") > as_of:
+        return NOTHING
+    return move_champion(
+        registry, recipe.name, version, who="train", why=decision["reason"], known_at=window.as_of
+    )
+
+
+def fit(recipe: Product, design: Design, record: pl.DataFrame) -> ServedModel:
+    """Fit the recipe at the newest known label, calibrated on its own walk-forward record."""
+    ratios = log_ratios(record, recipe.pool_name, known_by=design.fit_end)
+    return fit_served(recipe, design, ratios, seed=SEED)
+
+
+def walked(losses: pl.DataFrame, product: str, recipe: str) -> pl.DataFrame:
+    """Return the walk-forward record of a recipe from the table of losses."""
+    mine = (
+        (pl.col("product") == product)
+        & (pl.col("evaluation") == EVALUATION)
+        & (pl.col("recipe") == recipe)
+    )
+    return losses.filter(mine).select(
+        "model",
+        "date",
+        pl.col("known_at").dt.date().alias("known"),
+        "variance_hat",
+        "variance",
+    )
+
+
+def _design(
+    product: Product, features: pl.DataFrame, labels: pl.DataFrame
+) -> tuple[Design, Product]:
+    design = build_design(features, labels, needed_columns(product))
+    return design, effective(product, design)
+
+
+def _decision(decisions: pl.DataFrame, recipe: Product, as_of: datetime) -> pl.DataFrame:
+    return decisions.filter(
+        (pl.col("product") == recipe.name)
+        & (pl.col("as_of") == as_of)
+        & (pl.col("recipe") == recipe.recipe)
+    )
+
+
+def _judge(
+    features: pl.DataFrame,
+    design: Design,
+    losses: pl.DataFrame,
+    record: pl.DataFrame,
+    recipe: Product,
+    registry: Registry,
+) -> Verdict:
+    version = registry.alias(recipe.name, CHAMPION)
+    if version is None:
+        return decide(record, features, recipe)
+    champion = registry.load(recipe.name, version)
+    if champion.model.recipe != recipe.recipe:
+        rival = walked(losses, recipe.name, champion.model.recipe)
+        return decide(record, features, recipe, champion=rival)
+    return _judge_refit(features, design, record, recipe, champion)
+
+
+def _judge_refit(
+    features: pl.DataFrame,
+    design: Design,
+    record: pl.DataFrame,
+    recipe: Product,
+    champion: LoadedModel,
+) -> Verdict:
+    model = fit(recipe, design, record)
+    recent = design.take(model.columns).rows(slice(-LAST_SESSIONS, None))
+    thresholds = features.sort("date").tail(LAST_SESSIONS).select(model.thresholds).to_numpy()
+    return check_refit(model, champion.model, recent.x, thresholds)
+
+
+def _params(recipe: Product) -> dict[str, object]:
+    said: dict[str, object] = {
+        "pool": ",".join(recipe.pool),
+        "benchmark": recipe.benchmark,
+        "horizon": recipe.horizon,
+        "seed": SEED,
+        "refit_every": recipe.scheme.refit_every,
+    }
+    for name in recipe.pool:
+        candidate = recipe.candidate(name)
+        said[f"{name}.columns"] = len(candidate.columns)
+        said |= {f"{name}.{key}": value for key, value in candidate.params.items()}
+    return said

@@ -14,11 +14,25 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from riskcast.core.errors import NotEnoughHistory, RiskcastError
+
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
 
 FLOOR = 1e-8  # realised variance below this is noise of the tick size
 H_BOUNDS = (2e-6, 0.2)  # forecasts are clipped to these 5-session variances
+
+
+class LookAhead(RiskcastError):
+    """A fit, offset or calibration saw data that was not known at the time it is used for."""
+
+    code = "look-ahead"
+
+
+class FitFailed(RiskcastError):
+    """The optimiser found no finite solution."""
+
+    code = "fit-failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,21 @@ class Design:
         """Rows whose label was known at the close of `session`: what a fit made then may see."""
         return self.rows(self.known <= session)
 
+    @property
+    def fit_end(self) -> date:
+        """Session at which the newest label of these rows became known.
+
+        Raises
+        ------
+        NotEnoughHistory
+            If no row has a known label.
+        """
+        known = self.known[~np.isnat(self.known)]
+        if not len(known):
+            raise NotEnoughHistory("no row has a known label; nothing can be fitted on them")
+        newest: date = known.max().astype("datetime64[D]").item()
+        return newest
+
 
 class Fitted(Protocol):
     """A fitted model: state and columns, nothing else.
@@ -83,7 +112,10 @@ class Fitted(Protocol):
         ...
 
     def dump(self) -> dict[str, bytes]:
-        """Return data-only files (JSON, LightGBM text, XGBoost JSON), name to content."""
+        """Return data-only files (JSON, LightGBM text), name to content.
+
+        The engine's static method `load` builds the same model from them.
+        """
         ...
 
 

@@ -6,6 +6,9 @@ from riskcast.pipelines.spec import Pipeline, Size, Step, command, tables_writte
 
 PIPELINES: dict[str, Pipeline] = {p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)}
 
+# From an empty lake to a served forecast, in this order.
+FIRST_RUN = (MARKET_DAILY, TRAIN_DAILY_RISK)
+
 
 def pipeline(name: str) -> Pipeline:
     """Return the pipeline of that name; raise DeclarationError if there is none."""
@@ -17,6 +20,7 @@ def pipeline(name: str) -> Pipeline:
 
 
 __all__ = [
+    "FIRST_RUN",
     "PIPELINES",
     "Pipeline",
     "Size",

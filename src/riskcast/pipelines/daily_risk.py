@@ -6,6 +6,13 @@ from riskcast.pipelines.spec import Pipeline, Size, Step
 from riskcast.products import DAILY_RISK
 from riskcast.tables import bronze, gold, output, silver
 
+MATERIALISE = Step(
+    "materialise",
+    "riskcast.jobs.materialise:materialise",
+    uses=("settings", "window"),
+    after=("publish",),
+)
+
 # In market_daily it makes fits that are due and missing; in fit_regimes, on its own schedule, it
 # has them ready before. Both give the same rows.
 FIT_REGIMES_DUE = Step(
@@ -97,6 +104,7 @@ MARKET_DAILY = Pipeline(
         ),
         FORECAST,
         replace(PUBLISH, after=("forecast", "curate_market", "curate_macro", "labels")),
+        MATERIALISE,
     ),
 )
 

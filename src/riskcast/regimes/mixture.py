@@ -77,7 +77,7 @@ def fit_mixture(x: Floats, *, k: int, seed: int) -> Mixture:
     center, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     fitted = GaussianMixture(
-        k, covariance_type="full", reg_covar=1e-4, n_init=2, random_state=seed, max_iter=200
+        k, covariance_type="full", reg_covar=1e-4, random_state=seed, max_iter=200
     ).fit((x - center) / scale)
     return Mixture(center, scale, fitted.weights_, fitted.means_, fitted.covariances_)
 

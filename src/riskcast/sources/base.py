@@ -6,7 +6,9 @@ from typing import Protocol
 
 import polars as pl
 
+from riskcast.core.errors import SourceMissing
 from riskcast.core.window import Window
+from riskcast.transforms.sessions import is_session
 
 
 class Source(Protocol):
@@ -31,3 +33,25 @@ class Source(Protocol):
     def newest(self) -> str:
         """Return the last session the source has bars of the asset for, ISO date."""
         ...
+
+
+def known_in(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Return the rows whose known_at lies in ``(start, end]``."""
+    return rows.filter(pl.col("known_at").is_between(window.start, window.end, closed="right"))
+
+
+def last_session(bars: pl.DataFrame, asset: str, place: str) -> str:
+    """Return the last session `asset` has a bar on, ISO date.
+
+    Raises
+    ------
+    SourceMissing
+        If it has none; `place` says where the bars are from.
+    """
+    for day in bars.filter(pl.col("symbol") == asset)["date"].sort(descending=True):
+        if is_session(day):
+            return str(day)
+    symbols = ", ".join(bars["symbol"].unique().sort())
+    raise SourceMissing(
+        f"{place} has no bar of {asset} on a session; set RISKCAST_ASSET to one of {symbols}"
+    )

@@ -73,7 +73,7 @@ DECISIONS = Table(
         Column("figures", Kind.TEXT, "JSON: every figure the verdict rests on."),
         Column("model_version", Kind.TEXT, "Registry version, when registered.", nullable=True),
     ),
-    key=("product", "as_of", "candidate"),
+    key=("product", "as_of", "recipe"),
     time="as_of",
     write=Write.UPSERT,
 )

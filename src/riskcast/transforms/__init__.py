@@ -1,1 +1,1 @@
-
+"""Bronze to silver: pure functions on frames."""

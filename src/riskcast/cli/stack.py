@@ -1,0 +1,96 @@
+"""Commands on the running stack: quickstart, up, down, status, logs, predict."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from riskcast.cli.progress import console, display
+from riskcast.core.settings import read_settings
+
+
+def quickstart(
+    direct: Annotated[
+        bool, typer.Option(help="Run the steps in this process, without any server.")
+    ] = False,
+) -> None:
+    """Start the stack, load the history, train, gate, deploy and forecast."""
+    from riskcast.cli.first_run import run_direct, run_on_the_stack
+
+    settings = read_settings()
+    with display() as shown:
+        if direct:
+            run_direct(settings, shown)
+        else:
+            run_on_the_stack(settings, shown)
+
+
+def up() -> None:
+    """Start every server of the stack; a running one stays as it is."""
+    from riskcast.cli.summary import urls
+    from riskcast.standalone import up as start
+
+    settings = read_settings()
+    with display() as shown:
+        start(settings, shown.process)
+    console.print(urls(settings))
+
+
+def down() -> None:
+    """Stop every server of the stack."""
+    from riskcast.standalone import down as stop
+
+    stop(read_settings())
+    console.print("stack is down")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say what runs, what serves and how far the data goes."""
+    from riskcast.standalone import status as read_status
+
+    said = read_status(read_settings())
+    if as_json:
+        typer.echo(json.dumps(said, indent=2))
+        return
+    for name, value in said.items():
+        if isinstance(value, list | dict):
+            continue
+        typer.echo(f"{name:<14} {value}")
+    for process in said["processes"]:
+        typer.echo(f"  {process['name']:<24} {process['state']}")
+
+
+def logs(
+    process: Annotated[str, typer.Argument(help="Process; `riskcast status` lists them.")],
+    lines: Annotated[int, typer.Option(help="Lines from the end.")] = 50,
+) -> None:
+    """Print the end of a process's log."""
+    from riskcast.standalone import tail_logs
+
+    typer.echo(tail_logs(read_settings(), process, lines))
+
+
+def predict(
+    as_of_date: Annotated[str, typer.Option(help="Session; the latest when left out.")] = "",
+) -> None:
+    """Ask the API for a forecast and print its JSON."""
+    import httpx
+
+    settings = read_settings()
+    key = (settings.keys_path / "api.key").read_text().strip()
+    body = {"as_of_date": as_of_date} if as_of_date else {}
+    url = f"http://{settings.host}:{settings.api_port}/predict"
+    answer = httpx.post(url, json=body, headers={"X-API-Key": key}, timeout=30)
+    typer.echo(json.dumps(answer.json(), indent=2))
+    if answer.is_error:
+        raise typer.Exit(3)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (quickstart, up, down, status, logs, predict):
+        app.command()(command)

@@ -1,0 +1,209 @@
+"""The model that serves: the pool's members, their calibration, and nothing that runs code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+
+from riskcast.core.errors import ArtifactRefused, FeatureMissing
+from riskcast.core.load import load
+from riskcast.models import ENGINES
+from riskcast.models.artifact import Fields, pack
+from riskcast.models.base import H_BOUNDS, Fitted, Floats, Forecasts
+from riskcast.models.calibration import MIN_RATIOS, Calibration
+
+MANIFEST = "model.json"
+FORMAT = 1
+ADDITIVE = 1e-6  # contributions must sum to ln h this closely
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One fitted candidate.
+
+    Attributes
+    ----------
+    weight : float
+        Share in the mean of ln h; 0 for a model that is only another's offset.
+    offset : str
+        Member whose ln h this one starts from; empty for none.
+    """
+
+    name: str
+    engine: str
+    weight: float
+    offset: str
+    fitted: Fitted
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A pool of fitted candidates with the calibration of their mean.
+
+    Attributes
+    ----------
+    columns : tuple of str, length p
+        Features to hand over, in this order.
+    thresholds : tuple of str
+        Feature columns with the lower and upper regime threshold of rv_5d.
+    members : tuple of Member
+        An offset stands before the members that start from it.
+    fit_end : date
+        Newest session any part saw; only sessions from then on may be forecast.
+    """
+
+    product: str
+    recipe: str
+    columns: tuple[str, ...]
+    thresholds: tuple[str, str]
+    members: tuple[Member, ...]
+    calibration: Calibration
+    fit_end: date
+    _where: dict[str, list[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        where = {m.name: [self.columns.index(c) for c in m.fitted.columns] for m in self.members}
+        object.__setattr__(self, "_where", where)
+
+    def contributions(self, x: Floats) -> Floats:
+        """Return shape (n, p + 1): effect of each column on the pool's ln h, then the base.
+
+        A hybrid's offset is attributed to the columns its own model read.
+        """
+        total = np.zeros((len(x), len(self.columns) + 1))
+        nothing = np.zeros(len(x))
+        effects: dict[str, Floats] = {}
+        for member in self.members:
+            where = self._where[member.name]
+            own = member.fitted.contributions(x[:, where], nothing)
+            spread = np.zeros_like(total)
+            spread[:, [*where, -1]] = own
+            if member.offset:
+                spread += effects[member.offset]
+            effects[member.name] = spread
+            total += member.weight * spread
+        return total
+
+    def log_variance(self, x: Floats) -> Floats:
+        """Return the pool's ln h before clipping, shape (n,), from the members' own forecasts."""
+        total = np.zeros(len(x))
+        found: dict[str, Floats] = {}
+        for member in self.members:
+            offset = found[member.offset] if member.offset else None
+            own = member.fitted.log_variance(x[:, self._where[member.name]], offset)
+            found[member.name] = own
+            total += member.weight * own
+        return total
+
+    def forecast(self, x: Floats, thresholds: Floats) -> Forecasts:
+        """Forecast n sessions from features, shape (n, p), and thresholds, shape (n, 2).
+
+        Raises
+        ------
+        FeatureMissing
+            If any value is NaN or infinite; names the columns.
+        """
+        self._require(x, self.columns)
+        self._require(thresholds, self.thresholds)
+        contributions = self.contributions(x)
+        low, high = np.log(H_BOUNDS)
+        log_h = np.clip(contributions.sum(axis=1), low, high)
+        return Forecasts(
+            variance=np.exp(log_h),
+            intervals=self.calibration.intervals(log_h),
+            regime_probs=self.calibration.regime_probs(log_h, thresholds),
+            contributions=contributions,
+        )
+
+    def _require(self, values: Floats, names: tuple[str, ...]) -> None:
+        if values.shape[1] != len(names):
+            raise FeatureMissing(f"{self.product}: {values.shape[1]} values given for {names}")
+        if not np.isfinite(values).all():
+            missing = [n for n, v in zip(names, values.T, strict=True) if not np.isfinite(v).all()]
+            raise FeatureMissing(f"{self.product}: no value of {', '.join(missing)}")
+
+    def dump(self) -> dict[str, bytes]:
+        """Return the manifest, ``model.json``, and ``{member}.{file}`` of each member."""
+        files = {f"{m.name}.{n}": b for m in self.members for n, b in m.fitted.dump().items()}
+        manifest = {
+            "format": FORMAT,
+            "product": self.product,
+            "recipe": self.recipe,
+            "columns": list(self.columns),
+            "thresholds": list(self.thresholds),
+            "fit_end": self.fit_end.isoformat(),
+            "members": [
+                {"name": m.name, "engine": m.engine, "weight": m.weight, "offset": m.offset}
+                for m in self.members
+            ],
+            "ratios": self.calibration.ratios.tolist(),
+            "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        }
+        return {MANIFEST: pack(manifest), **files}
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> ServedModel:
+        """Build the model that `dump` wrote; forecasts are the same to the bit.
+
+        Raises
+        ------
+        ArtifactRefused
+            If a file is missing, unknown, altered or malformed, or an engine is unknown.
+        """
+        manifest = Fields(files, MANIFEST)
+        if manifest.number("format") != FORMAT:
+            raise ArtifactRefused(f"{MANIFEST} has format {manifest.content['format']}, not 1")
+        _check_digests(files, manifest)
+        columns, bounds = manifest.texts("columns"), manifest.texts("thresholds")
+        if len(bounds) != 2:
+            raise ArtifactRefused(f"{MANIFEST}: 'thresholds' are {bounds}, not two columns")
+        members = _load_members(files, manifest, columns)
+        fit_end = manifest.session("fit_end")
+        if newer := [m.name for m in members if m.fitted.fit_end > fit_end]:
+            raise ArtifactRefused(f"{MANIFEST}: {newer} saw more than fit_end {fit_end} says")
+        ratios = manifest.numbers("ratios")
+        if len(ratios) < MIN_RATIOS or (np.diff(ratios) < 0).any():
+            raise ArtifactRefused(f"{MANIFEST}: 'ratios' are too few or not ascending")
+        return cls(
+            manifest.text("product"),
+            manifest.text("recipe"),
+            columns,
+            (bounds[0], bounds[1]),
+            members,
+            Calibration(ratios),
+            fit_end,
+        )
+
+
+def _check_digests(files: Mapping[str, bytes], manifest: Fields) -> None:
+    said = manifest.content.get("sha256")
+    said = said if isinstance(said, dict) else {}
+    found = {n: hashlib.sha256(b).hexdigest() for n, b in files.items() if n != MANIFEST}
+    if wrong := sorted(n for n in {*said, *found} if said.get(n) != found.get(n)):
+        raise ArtifactRefused(f"{MANIFEST}: files {wrong} are missing, unknown or altered")
+
+
+def _load_members(
+    files: Mapping[str, bytes], manifest: Fields, columns: tuple[str, ...]
+) -> tuple[Member, ...]:
+    members: dict[str, Member] = {}
+    for fields in manifest.objects("members"):
+        name, engine, offset = fields.text("name"), fields.text("engine"), fields.text("offset")
+        if name in members or engine not in ENGINES or (offset and offset not in members):
+            raise ArtifactRefused(
+                f"{MANIFEST}: member {name!r} is there twice, its engine {engine!r} is unknown, "
+                f"or its offset {offset!r} does not stand before it"
+            )
+        own = {n.removeprefix(f"{name}."): b for n, b in files.items() if n.startswith(f"{name}.")}
+        fitted: Fitted = load(ENGINES[engine]).load(own)
+        if unknown := sorted(set(fitted.columns) - set(columns)):
+            raise ArtifactRefused(f"{MANIFEST}: {name!r} reads {unknown}, which are no columns")
+        members[name] = Member(name, engine, fields.number("weight"), offset, fitted)
+    weights = [member.weight for member in members.values()]
+    if not weights or min(weights) < 0 or abs(sum(weights) - 1) > ADDITIVE:
+        raise ArtifactRefused(f"{MANIFEST}: weights {weights} are not shares of 1")
+    return tuple(members.values())

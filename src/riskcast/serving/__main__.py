@@ -1,0 +1,48 @@
+"""Start the model server of the slot in the settings: ``python -m riskcast.serving``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from riskcast.core.errors import RiskcastError
+from riskcast.core.settings import read_settings
+
+
+def main() -> None:
+    """Serve until stopped, in one process.
+
+    Raises
+    ------
+    RiskcastError
+        If the settings contradict each other.
+    """
+    # One row a request: a thread team costs more than it computes. Must be set before NumPy loads.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import uvicorn
+
+    from riskcast.serving.app import create_app
+
+    settings = read_settings()
+    app = create_app(settings)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=int(settings.blue_port if settings.slot == "blue" else settings.green_port),
+        workers=1,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        # Longer than nginx keeps its upstream connections, so that nginx closes them first.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except RiskcastError as error:
+        sys.exit(f"{error.code}: {error}")

@@ -1,0 +1,180 @@
+"""API keys: random tokens, stored as sha256 with scopes, compared in constant time.
+
+A fast hash is enough because keys are 256 random bits, not words someone chose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from riskcast.core.clock import wall
+from riskcast.core.errors import SettingsError
+from riskcast.core.settings import Settings
+from riskcast.serving.errors import Refusal
+
+KEYS_FILE = "api_keys.json"
+KEY_FILE = "api.key"
+PREDICT, OBSERVE = "predict", "observe"
+_HOW = "Send the header X-API-Key; the default key lies in <home>/keys/api.key."
+
+_x_api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description=_HOW)
+_bearer = HTTPBearer(auto_error=False, description="The same key as a bearer token.")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who holds a key, and what it opens."""
+
+    name: str
+    sha256: str
+    scopes: frozenset[str]
+
+
+class Keys:
+    """The keys file, read again whenever it changes, so that a removed key is refused at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / KEYS_FILE
+        self._seen: tuple[int, int] | None = None
+        self._clients: tuple[Client, ...] = ()
+
+    def authorise(self, key: str | None, scope: str) -> Client:
+        """Return the client of `key`.
+
+        Raises
+        ------
+        Refusal
+            503 keys-missing or keys-unreadable, 401 key-missing or key-unknown, 403 scope-missing.
+        """
+        clients = self.clients()
+        if not key:
+            raise Refusal(401, "key-missing", "the request carries no API key", _HOW)
+        offered = _hash(key)
+        # No early exit: the time taken says nothing about which key came close.
+        found = [c for c in clients if hmac.compare_digest(c.sha256, offered)]
+        if not found:
+            raise Refusal(401, "key-unknown", "the API key is not known here", _HOW)
+        if scope not in found[0].scopes:
+            raise Refusal(
+                403,
+                "scope-missing",
+                f"the key of {found[0].name!r} lacks the scope {scope!r}",
+                f"Ask for a key with the scope {scope!r}.",
+            )
+        return found[0]
+
+    def clients(self) -> tuple[Client, ...]:
+        """Return the clients of the file.
+
+        Raises
+        ------
+        Refusal
+            503 where the file is missing or malformed: never open without keys.
+        """
+        try:
+            info = self._path.stat()
+            if (seen := (info.st_mtime_ns, info.st_size)) != self._seen:
+                self._clients = _parse(self._path.read_bytes())
+                self._seen = seen
+        except FileNotFoundError as error:
+            message = "the server has no keys file, so it answers nobody"
+            raise Refusal(503, "keys-missing", message, "`riskcast up` makes one.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._seen = None
+            message = f"the keys file cannot be read: {type(error).__name__}"
+            raise Refusal(
+                503, "keys-unreadable", message, f"Mend or remove {KEYS_FILE}."
+            ) from error
+        return self._clients
+
+
+def needs(scope: str) -> Callable[..., Awaitable[Client]]:
+    """Return the dependency that lets only keys with `scope` pass."""
+
+    async def check(
+        request: Request,
+        key: Annotated[str | None, Security(_x_api_key)] = None,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+    ) -> Client:
+        offered = key or (bearer.credentials if bearer else None)
+        keys: Keys = request.app.state.keys
+        return keys.authorise(offered, scope)
+
+    return check
+
+
+def ensure_api_key(settings: Settings) -> Path:
+    """Make the default client's key unless it exists; return the 0600 file that holds it.
+
+    Raises
+    ------
+    SettingsError
+        If the keys file exists but cannot be read; it is never overwritten then.
+    """
+    folder = settings.keys_path
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    path = folder / KEY_FILE
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        path.chmod(0o600)
+    add_client(settings, "default", path.read_text().strip(), (PREDICT, OBSERVE))
+    return path
+
+
+def add_client(settings: Settings, name: str, key: str, scopes: tuple[str, ...]) -> None:
+    """Store the hash of `key` with its scopes; a client of the same name is replaced.
+
+    Raises
+    ------
+    SettingsError
+        If the keys file exists but cannot be read.
+    """
+    path = settings.keys_path / KEYS_FILE
+    try:
+        stored: list[dict[str, Any]] = json.loads(path.read_bytes())["keys"]
+        known = {client.name: client for client in _parse(path.read_bytes())}
+    except FileNotFoundError:
+        stored, known = [], {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path} cannot be read ({error}); mend or remove it") from error
+    if known.get(name) == Client(name, _hash(key), frozenset(scopes)):
+        return
+    entry = {
+        "name": name,
+        "sha256": _hash(key),
+        "scopes": sorted(scopes),
+        "created_at": wall().isoformat(),
+    }
+    others = [each for each in stored if each["name"] != name]
+    draft = path.with_name(f"{KEYS_FILE}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"keys": [*others, entry]}, file, indent=1)
+    draft.replace(path)
+
+
+def _parse(content: bytes) -> tuple[Client, ...]:
+    clients = tuple(
+        Client(str(each["name"]), str(each["sha256"]), frozenset(map(str, each["scopes"])))
+        for each in json.loads(content)["keys"]
+    )
+    if not all(c.sha256.isascii() and len(c.sha256) == 64 for c in clients):
+        raise ValueError("a sha256 has not 64 hex digits")
+    return clients
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

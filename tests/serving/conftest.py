@@ -1,0 +1,58 @@
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))  # small_model lives there
+
+from serving_world import EVER, Client, client_of, register, rows, serve
+from small_model import small_model
+
+from riskcast.core.settings import Settings
+from riskcast.lake import open_lake
+from riskcast.registry import Registry
+from riskcast.serving.app import create_app
+from riskcast.serving.auth import ensure_api_key
+from riskcast.tables import gold
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its schema and nothing in it: making one takes seconds."""
+    home = tmp_path_factory.mktemp("template")
+    assert Registry(Settings(home=str(home))).alias("none", "champion") is None
+    return home / "mlflow.db"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, empty_database: Path) -> Settings:
+    return _settings(tmp_path, empty_database)
+
+
+def _settings(folder: Path, database: Path) -> Settings:
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(database, home / "mlflow.db")
+    return Settings(home=str(home), slot="green")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Client]:
+    """A client with the default key of a running server whose champion is version 1."""
+    settings = _settings(tmp_path_factory.mktemp("world"), empty_database)
+    registry = Registry(settings)
+    registry.promote("daily_risk", register(registry, small_model()), who="test", why="first")
+    ensure_api_key(settings)
+    open_lake(settings).write(gold.FEATURES_DAILY, rows(), EVER)
+    app = create_app(settings)
+    with serve(app) as url, client_of(url, settings) as http:
+        yield http
+
+
+@pytest.fixture
+def anonymous(client: httpx.Client) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=client.base_url) as http:
+        yield http
