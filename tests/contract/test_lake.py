@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from time import sleep
 from uuid import uuid4
 
 import boto3
@@ -13,12 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 from polars.testing import assert_frame_equal
+from pyarrow import fs
 
 from riskcast.core.errors import ContractBroken, LakeError, SettingsError, TableMissing
 from riskcast.core.window import Window
 from riskcast.lake import DeltaLake, Lake, MemoryLake
 from riskcast.lake.arrow import empty, schema
-from riskcast.lake.s3 import s3_options
+from riskcast.lake.publish import publish, publish_daily
+from riskcast.lake.s3 import bucket_path, filesystem, s3_options
 from riskcast.tables import Column, Kind, Layer, Table, Write
 from riskcast.tables.bronze import RAW_MACRO
 from riskcast.tables.silver import MARKET_DAILY
@@ -574,3 +577,62 @@ def test_a_table_without_rows_is_published_with_its_columns(lake: Lake, tmp_path
     folder = lake.publish(BARS, str(tmp_path))
     published = pl.read_parquet(f"{folder}/**/*.parquet")
     assert_frame_equal(published, content(empty(BARS)))
+
+
+class Bucket:
+    """What a test sees of the published files in a bucket."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        self.root = f"s3://riskcast/{uuid4().hex}"
+        self.options, self.client = options, filesystem(options)
+
+    def publish(self, frame: pl.DataFrame) -> str:
+        return publish(_stamped(frame), BARS, self.root, self.options)
+
+    def read(self) -> pl.DataFrame:
+        return pl.read_parquet(
+            f"{self.root}/bars/**/*.parquet", hive_partitioning=False, storage_options=self.options
+        )
+
+    def path(self, year: int) -> str:
+        return f"{bucket_path(self.root)}/bars/year={year}/part-0.parquet"
+
+    def written(self) -> dict[str, int]:
+        folder = fs.FileSelector(bucket_path(f"{self.root}/bars"), recursive=True)
+        infos = self.client.get_file_info(folder)
+        return {i.path: i.mtime_ns for i in infos if i.type == fs.FileType.File}
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str]) -> Bucket:
+    return Bucket(s3)
+
+
+def test_publishing_to_a_bucket_puts_only_files_that_change(bucket: Bucket) -> None:
+    assert bucket.publish(bars(1, 365, 730)) == f"{bucket.root}/bars"
+    assert_frame_equal(bucket.read(), bars(1, 365, 730))
+    first = bucket.written()
+    sleep(1.1)  # the bucket's clock counts seconds
+    bucket.publish(bars(1, 365, 730))
+    assert bucket.written() == first
+    bucket.publish(bars(1, 730, 731))
+    assert_frame_equal(bucket.read(), bars(1, 730, 731))
+    second = bucket.written()
+    assert {path for path in second if second[path] == first[path]} == {bucket.path(2018)}
+    assert set(second) == {bucket.path(2018), bucket.path(2020)}, "2019 has no rows any more"
+
+
+def test_a_published_file_that_was_lost_or_cut_is_put_again(bucket: Bucket) -> None:
+    bucket.publish(bars(1, 365))
+    bucket.client.delete_file(bucket.path(2018))
+    with bucket.client.open_output_stream(bucket.path(2019)) as stream:
+        stream.write(b"PAR1")
+    bucket.publish(bars(1, 365))
+    assert_frame_equal(bucket.read(), bars(1, 365))
+
+
+def test_a_day_is_published_to_a_bucket_as_one_file(bucket: Bucket) -> None:
+    day = FIRST + timedelta(days=2)
+    path = publish_daily(_stamped(bars(1, 2)), BARS, bucket.root, day, bucket.options)
+    assert path == f"{bucket.root}/bars_20180103.parquet"
+    assert_frame_equal(pl.read_parquet(path, storage_options=bucket.options), bars(2))

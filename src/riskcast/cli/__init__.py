@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from riskcast import __version__
-from riskcast.cli import data, models, stack
+from riskcast.cli.data import add_to as add_data
+from riskcast.cli.models import add_to as add_models
+from riskcast.cli.stack import add_to as add_stack
 from riskcast.core.errors import GateRefused, RiskcastError
 
 app = typer.Typer(
@@ -20,8 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (data, models, stack):
-    module.add_to(app)
+for add in (add_data, add_models, add_stack):
+    add(app)
 
 
 @app.command()

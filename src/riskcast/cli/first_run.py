@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from riskcast.cli.progress import Display, console
+from riskcast.cli.progress import Display, answer, console
 from riskcast.cli.summary import curl, summary, timings, urls
 from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
@@ -34,14 +34,12 @@ def run_direct(settings: Settings, shown: Display) -> None:
     window = history(ports)
     for pipeline in FIRST_RUN:
         console.print(f"[bold]{pipeline.name}[/bold]  to {window.end:%Y-%m-%d}")
-        run_pipeline(
-            pipeline, window, ports, on_start=shown.step_started, on_done=shown.step_done
-        )
+        run_pipeline(pipeline, window, ports, on_start=shown.step_started, on_done=shown.step_done)
     ensure_api_key(settings)
     product = next(iter(PRODUCTS.values()))
-    console.print(summary(settings, ports.lake, product))
-    console.print(timings({r.step: r.seconds for r in shown.reports}))
-    console.print("\nnext: riskcast serve, then\n" + curl(settings), soft_wrap=True, markup=False)
+    answer.print(summary(settings, ports.lake, product))
+    answer.print(timings({r.step: r.seconds for r in shown.reports}))
+    answer.print("\nnext: riskcast serve, then\n" + curl(settings), soft_wrap=True, markup=False)
 
 
 def run_on_the_stack(settings: Settings, shown: Display) -> None:
@@ -73,9 +71,9 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
     began = seconds()
     served = await_champion(settings, client, product.name)
     spent["deploy"] = seconds() - began
-    console.print(summary(settings, open_lake(client), product))
-    console.print(timings(spent))
-    console.print(f"\n{urls(settings)}\nserving   {served}\n\n{curl(settings)}", soft_wrap=True,
+    answer.print(summary(settings, open_lake(client), product))
+    answer.print(timings(spent))
+    answer.print(f"\n{urls(settings)}\nserving   {served}\n\n{curl(settings)}", soft_wrap=True,
                   markup=False)  # fmt: skip
 
 
@@ -97,13 +95,15 @@ def await_champion(settings: Settings, client: Settings, product: str) -> str:
     until, said = seconds() + DEPLOY_SECONDS, "no answer"
     while seconds() < until:
         try:
-            answer = httpx.post(url, json={}, headers={"X-API-Key": key}, timeout=10)
+            got = httpx.post(url, json={}, headers={"X-API-Key": key}, timeout=10)
         except httpx.HTTPError as error:
             said = str(error)
         else:
-            said = f"{answer.status_code} {answer.text[:200]}"
-            model = answer.headers.get("X-Riskcast-Model", "")
-            if answer.is_success and model == f"{product}/{version}":
-                return f"{model} on {answer.headers['X-Riskcast-Slot']}"
+            said = f"{got.status_code} {got.text[:200]}"
+            model = got.headers.get("X-Riskcast-Model", "")
+            if got.is_success and model == f"{product}/{version}":
+                return f"{model} on {got.headers['X-Riskcast-Slot']}"
         time.sleep(0.5)
-    raise StackError(f"{url} does not serve {product} {version} after {DEPLOY_SECONDS:.0f} s: {said}")
+    raise StackError(
+        f"{url} does not serve {product} {version} after {DEPLOY_SECONDS:.0f} s: {said}"
+    )

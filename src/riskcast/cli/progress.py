@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,7 +13,10 @@ from riskcast.core.clock import seconds
 from riskcast.pipelines import Step
 from riskcast.runner import StepReport
 
-console = Console(stderr=True, highlight=False)
+# A log file has no width to fit; wrapping at 80 would break lines that people grep.
+_WIDTH = None if sys.stderr.isatty() else 140
+console = Console(stderr=True, highlight=False, width=_WIDTH)
+answer = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 class Display:

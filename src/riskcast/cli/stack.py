@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Annotated
 
 import typer
 
 from riskcast.cli.progress import console, display
-from riskcast.core.settings import read_settings
+from riskcast.core.settings import PREFIX, read_settings
 
 
 def quickstart(
@@ -25,6 +26,17 @@ def quickstart(
             run_direct(settings, shown)
         else:
             run_on_the_stack(settings, shown)
+
+
+def serve() -> None:
+    """Serve the champion in this process, on the API's own port, without nginx."""
+    from riskcast.serving.__main__ import main as run_server
+
+    settings = read_settings()
+    own_port = f"{PREFIX}{settings.slot.upper()}_PORT"
+    os.environ[own_port] = settings.api_port
+    console.print(f"http://{settings.host}:{settings.api_port}/docs")
+    run_server()
 
 
 def up() -> None:
@@ -92,5 +104,5 @@ def predict(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (quickstart, up, down, status, logs, predict):
+    for command in (quickstart, serve, up, down, status, logs, predict):
         app.command()(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import polars as pl
 from rich.console import Group, RenderableType
@@ -38,7 +39,7 @@ def summary(settings: Settings, lake: Lake, product: Product) -> RenderableType:
         Text(f"Why: {sentence(row)}", style="italic"),
         _simulated(lake, row),
         Text(),
-        _skill(lake, product, row),
+        _skill(lake, product),
         Text(),
         Text(f"tables    {settings.lake_root}\nparquet   {settings.published_root}"),
     )
@@ -65,7 +66,7 @@ def sentence(row: dict[str, object]) -> str:
     names, effects = list(row["top_drivers"]), list(row["driver_effects"])  # type: ignore[call-overload]
     docs = {column.name: column.doc.rstrip(".") for column in FEATURES_DAILY.every_column}
     said = [
-        f"{name} {'raises' if effect > 0 else 'lowers'} it by {abs(1 - 2.718281828 ** (effect / 2)):.0%}"
+        f"{name} {'raises' if effect > 0 else 'lowers'} it by {abs(math.exp(effect / 2) - 1):.0%}"
         for name, effect in zip(names, effects, strict=True)
     ]
     first = docs[names[0]][0].lower() + docs[names[0]][1:]
@@ -80,7 +81,7 @@ def _simulated(lake: Lake, row: dict[str, object]) -> Text:
     return Text(f"Simulated on this row, and kept from the model: {', '.join(names)}.")
 
 
-def _skill(lake: Lake, product: Product, row: dict[str, object]) -> RenderableType:
+def _skill(lake: Lake, product: Product) -> RenderableType:
     from riskcast.evaluation.scores import score
     from riskcast.jobs.train import walked
 
@@ -88,13 +89,14 @@ def _skill(lake: Lake, product: Product, row: dict[str, object]) -> RenderableTy
     record = walked(lake.read(LOSSES), product.name, decision["recipe"])
     benchmark = _benchmark(record, product)
     scored = score(record, benchmark)
-    span = f"{record['date'].min()} to {record['date'].max()}"
+    days = record["date"].sort()
+    span = f"{days[0]} to {days[-1]}"
     grid = Grid("model", "QLIKE", "RMSE bp", "vs hv20", f"vs {benchmark.benchmark}", "DM p",
                 title=f"Walk-forward skill, {span}", title_justify="left", box=None)  # fmt: skip
     for line in scored.iter_rows(named=True):
         style = "bold" if line["model"] == product.pool_name else ""
         versus = f"vs_{benchmark.benchmark}"
-        p = "" if line["model"] == benchmark.benchmark else f"{line['dm_p']:.3f}"
+        p = "" if line["model"] == benchmark.benchmark else _p_value(line["dm_p"])
         grid.add_row(
             line["model"],
             f"{line['qlike']:.4f}",
@@ -106,6 +108,10 @@ def _skill(lake: Lake, product: Product, row: dict[str, object]) -> RenderableTy
         )
     verdict = f"gate: {decision['verdict']}, {decision['reason']}"
     return Group(grid, Text(verdict))
+
+
+def _p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _benchmark(record: pl.DataFrame, product: Product) -> Product:

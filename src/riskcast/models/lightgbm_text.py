@@ -61,10 +61,10 @@ def check(text: str, columns: tuple[str, ...]) -> None:
 
 def _fields(block: str, where: str) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for line in filter(None, block.split("\n")):
+    for line in block.rstrip("\n").split("\n"):
         name, _, value = line.partition("=")
-        if name in fields:
-            raise ArtifactRefused(f"{where}: {name!r} is said twice")
+        if name in fields or not name:
+            raise ArtifactRefused(f"{where}: {name!r} is said twice, or a line is blank")
         fields[name] = value
     return fields
 

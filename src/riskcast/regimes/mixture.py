@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import multivariate_normal
-from sklearn.mixture import GaussianMixture
 
 Floats = NDArray[np.float64]
 
@@ -74,6 +73,9 @@ def fit_mixture(x: Floats, *, k: int, seed: int) -> Mixture:
 
     A ridge of 1e-4 on the (standardised) covariances keeps a state from collapsing on one crisis.
     """
+    # Imported here: it takes seconds, and most runs have no fit due.
+    from sklearn.mixture import GaussianMixture
+
     center, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     fitted = GaussianMixture(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 3.0
 
@@ -43,20 +46,24 @@ def fault(check: Http | Answers) -> str:
 
 
 def _http_fault(check: Http) -> str:
-    # Imported here: the declarations are read without it.
-    import httpx
-
+    address = urlsplit(check.url)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT_SECONDS)
     try:
-        # A proxy of the environment has no business between us and loopback.
-        answer = httpx.get(check.url, timeout=TIMEOUT_SECONDS, trust_env=False)
-    except httpx.HTTPError as error:
+        connection.request("GET", address.path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, HTTPException) as error:
         return f"{check.url} does not answer ({type(error).__name__})"
-    if answer.status_code != 200:
-        return f"{check.url} answers {answer.status_code}"
-    if not check.path:
-        return ""
+    finally:
+        connection.close()
+    if answer.status != 200:
+        return f"{check.url} answers {answer.status}"
+    return _json_fault(check, body) if check.path else ""
+
+
+def _json_fault(check: Http, body: bytes) -> str:
     try:
-        said = answer.json()
+        said = json.loads(body)
         for name in check.path:
             said = said[name]
     except (ValueError, KeyError, TypeError):

@@ -1,9 +1,10 @@
 """Writes in processes of their own, for tests that kill, race or starve a writer.
 
-``writer.py nursery`` imports everything once and forks a writer for each line on stdin, before any
-thread of Polars or Delta Lake has started: forking later would deadlock the child.
-``writer.py race ROOT WHO COMMITS`` waits for a line, then commits that often to each table.
-``writer.py once ROOT GENERATION`` writes one generation of the first table.
+``lake_writer.py nursery`` imports everything once and forks a writer for each line on stdin, before
+any thread of Polars or Delta Lake has started: forking later would deadlock the child.
+``lake_writer.py race ROOT WHO COMMITS`` waits for a line, then writes that many rows of its own
+and that many that every writer writes, one by one, to each table.
+``lake_writer.py once ROOT GENERATION`` writes one generation of the first table.
 """
 
 import json
@@ -19,7 +20,8 @@ from riskcast.lake import DeltaLake
 from riskcast.tables import Column, Kind, Layer, Table, Write
 
 ROWS = 5_000
-COMMITS_KEPT_APART = 1_000
+APART = 1_000  # between the first rows of two writers
+SHARED = 9_000  # first row that every writer writes
 
 
 def _table(write: Write) -> Table:
@@ -65,33 +67,38 @@ def generation_rows(write: Write, generation: int) -> pl.DataFrame:
     return rows(0, ROWS, generation)
 
 
+def say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def nursery() -> None:
     for line in sys.stdin:
         if line == "reap\n":
             _, status = os.wait()
-            print("died" if os.WIFSIGNALED(status) else "done", flush=True)
+            say("died" if os.WIFSIGNALED(status) else "done")
             continue
         order = json.loads(line)
-        if child := os.fork():
+        if os.fork():
             continue
         write = Write(order["write"])
         lake = DeltaLake(order["root"])
         offered = generation_rows(write, order["generation"])
-        print(os.getpid(), flush=True)
+        say(os.getpid())
         lake.write(TABLES[write], offered, ALWAYS)
         os._exit(0)
 
 
 def race(root: str, who: int, commits: int) -> None:
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     lake = DeltaLake(root)
     for commit in range(commits):
-        first = who * COMMITS_KEPT_APART + commit
-        offered = rows(first, first + 1, 1)
-        known = offered["known_at"][0]
-        for table in TABLES.values():
-            lake.write(table, offered, Window(known - timedelta(seconds=1), known))
+        for row in (who * APART + commit, SHARED + commit):
+            offered = rows(row, row + 1, 1)
+            known = offered["known_at"][0]
+            for table in TABLES.values():
+                lake.write(table, offered, Window(known - timedelta(seconds=1), known))
 
 
 def once(root: str, generation: int) -> None:
