@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
 
+from riskcast.core.settings import read_settings
 from riskcast.pipelines import Pipeline
 from riskcast_airflow.tasks import task
+from riskcast_airflow.timetables import AskedForTimetable
 
-# Before the first day of any data, so that every range can be backfilled. Nothing runs for it on
+# Before the first bar of any model, so that every range can be backfilled. Nothing runs for it on
 # its own: catchup is off.
-START_DATE = datetime(1999, 1, 1, tzinfo=UTC)
+START_DATE = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 def build_dag(pipeline: Pipeline, doc_md: str | None) -> DAG:
@@ -31,11 +34,7 @@ def build_dag(pipeline: Pipeline, doc_md: str | None) -> DAG:
         description=pipeline.doc,
         doc_md=doc_md,
         # A bare cron string would make zero-length intervals in Airflow 3.
-        schedule=(
-            CronDataIntervalTimetable(pipeline.schedule, timezone="UTC")
-            if pipeline.schedule
-            else None
-        ),
+        schedule=_timetable(pipeline.schedule) if pipeline.schedule else None,
         start_date=START_DATE,
         catchup=False,
         # Runs of one pipeline write the same tables.
@@ -54,3 +53,8 @@ def build_dag(pipeline: Pipeline, doc_md: str | None) -> DAG:
         for before in pipeline.upstream(step):
             tasks[before.name].set_downstream(tasks[step.name])
     return dag
+
+
+def _timetable(cron: str) -> CronDataIntervalTimetable:
+    kind = CronDataIntervalTimetable if read_settings().live else AskedForTimetable
+    return kind(cron, timezone="UTC")

@@ -1,6 +1,7 @@
 """One suite for every lake: in memory, Delta in a folder, Delta on S3."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -319,6 +320,23 @@ def test_windows_one_by_one_give_what_one_window_gives(
         step.write(table, history, span)
     whole.write(table, history, Window(known(-1), known(20)))
     same_content(step.read(table, all_vintages=True), whole.read(table, all_vintages=True))
+
+
+def test_writers_at_once_lose_and_double_nothing(lake: Lake) -> None:
+    def work(who: int) -> None:
+        for day in range(3):
+            lake.write(LEDGER, bars(10 * who + day, 90 + day), ALWAYS)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    expected = [10 * who + day for who in (0, 1, 2, 9) for day in range(3)]
+    assert lake.read(LEDGER)["trades"].to_list() == expected
+
+
+def test_a_window_may_begin_with_time_itself(lake: Lake) -> None:
+    lake.write(BARS, bars(1, 2), ALWAYS)
+    lake.write(BARS, bars(1), Window(datetime(1, 1, 1, tzinfo=UTC), known(5)))
+    assert lake.read(BARS)["trades"].to_list() == [1]
 
 
 # Time travel and evolution

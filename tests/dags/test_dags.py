@@ -131,13 +131,12 @@ def test_steps_pass_their_failure_and_settings_on(bag):
 
 def test_each_scheduled_run_of_market_daily_is_one_session_day(bag):
     from airflow.timetables.base import DataInterval, TimeRestriction
-    from airflow.timetables.interval import CronDataIntervalTimetable
 
     dag = bag.dags["market_daily"]
     assert not dag.catchup
     assert dag.max_active_runs == 1
-    assert dag.start_date.year == 1999
-    timetable = CronDataIntervalTimetable(pipeline("market_daily").schedule, timezone="UTC")
+    assert dag.start_date.year == 1990
+    timetable = dag.timetable
     interval = DataInterval(
         pendulum.datetime(2018, 12, 26, 22, 5), pendulum.datetime(2018, 12, 27, 22, 5)
     )
@@ -151,6 +150,27 @@ def test_each_scheduled_run_of_market_daily_is_one_session_day(bag):
         interval = info.data_interval
         ends.append(interval.end.date().isoformat())
     assert ends == ["2018-12-28", "2018-12-31", "2019-01-01"]
+
+
+def test_data_that_ends_in_the_past_is_run_on_request_only(bag):
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    for dag in bag.dags.values():
+        stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        question = TimeRestriction(earliest=dag.start_date, latest=None, catchup=False)
+        asked = stored.timetable.next_dagrun_info(
+            last_automated_data_interval=None, restriction=question
+        )
+        assert asked is None
+    backfill = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["market_daily"]))
+    runs = list(
+        backfill.iter_dagrun_infos_between(
+            pendulum.datetime(2018, 12, 17), pendulum.datetime(2018, 12, 28)
+        )
+    )
+    # An interval is named by its start, so the last one reaches to the tick of the 28th.
+    assert [run.data_interval.end.day for run in runs] == [18, 19, 20, 21, 24, 25, 26, 27, 28]
 
 
 def test_a_manual_run_without_an_interval_gets_the_last_complete_one(bag):

@@ -169,6 +169,12 @@ def test_a_malformed_parquet_is_refused_with_its_place(tmp_path, change, said):
     assert str(folder / "market_daily.parquet") in str(error.value)
 
 
+def test_of_several_bad_rows_the_first_is_named(tmp_path):
+    text = line(line(MARKET_CSV, 2, "269.2", "-1"), 3, "270.4", "-2")
+    with pytest.raises(SourceMalformed, match=r"line 2, column low: -1\.0"):
+        FilesSource(write_csv(tmp_path / "data", market=text), "SPY").fetch_market(ALL)
+
+
 def test_a_release_without_time_zone_is_refused(tmp_path):
     macro = macro_frame().with_columns(pl.col("release_datetime").dt.replace_time_zone(None))
     folder = write_parquet(tmp_path / "data", macro=macro)

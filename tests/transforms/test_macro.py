@@ -116,13 +116,16 @@ def test_a_preferred_series_takes_over_when_it_first_speaks():
         *(vintage("CPILFESL", *row) for row in core),
         *(vintage("CPIAUCSL", *row) for row in headline),
         vintage("FEDFUNDS", "2018-05-01", "2018-06-04T20:15", 1.70),
+        vintage("FEDFUNDS", "2018-06-01", "2018-07-03T20:15", 1.80),
         vintage("DFF", "2018-06-12", "2018-06-13T13:00", 1.75, "D"),
+        vintage("DFF", "2018-07-10", "2018-07-11T13:00", 1.90, "D"),
     )
     rows = align_macro(raw, YEAR)
     assert at(rows, "2018-07-12")["cpi_yoy"] == pytest.approx(2.0)
     assert at(rows, "2018-07-13")["cpi_yoy"] == pytest.approx(3.0)
     assert [at(rows, f"2018-06-{day}")["ffr"] for day in (12, 13)] == [1.70, 1.75]
-    assert at(rows, "2018-07-02")["ffr"] is None  # stale, and no way back to the average
+    assert at(rows, "2018-07-05")["ffr"] is None  # stale, and no way back to the average
+    assert at(rows, "2018-07-11")["ffr"] == 1.90
 
 
 def test_the_slope_takes_both_yields_of_one_day():
@@ -136,6 +139,19 @@ def test_the_slope_takes_both_yields_of_one_day():
     assert [at(rows, f"2018-06-0{day}")["slope_10y_2y"] for day in (4, 5, 6, 7)] == pytest.approx(
         [0.4, 0.4, 0.4, 0.7]
     )
+
+
+def test_the_slope_takes_the_newest_vintages_of_both_yields():
+    raw = macro(
+        vintage("DGS10", "2018-06-01", "2018-06-04T20:15", 2.9, "D"),
+        vintage("DGS2", "2018-06-01", "2018-06-05T20:15", 2.5, "D"),
+        vintage("DGS10", "2018-06-01", "2018-06-06T20:15", 3.0, "D"),
+        vintage("DGS2", "2018-06-01", "2018-06-06T20:15", 2.0, "D"),
+    )
+    rows = align_macro(raw, YEAR)
+    assert at(rows, "2018-06-04")["slope_10y_2y"] is None
+    assert at(rows, "2018-06-05")["slope_10y_2y"] == pytest.approx(0.4)
+    assert at(rows, "2018-06-06")["slope_10y_2y"] == pytest.approx(1.0)
 
 
 def monthly(count: int, last: date = date(2018, 5, 1)) -> list[tuple[date, float]]:

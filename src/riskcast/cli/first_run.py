@@ -62,6 +62,7 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
         began = seconds()
         console.print(f"[bold]{pipeline.name}[/bold]  to {window.end:%Y-%m-%d}, by Airflow")
         airflow.await_dag(pipeline.name)
+        shown.new_run()
         run = airflow.trigger_dag(pipeline.name, window)
         airflow.unpause(pipeline.name)
         airflow.wait(pipeline.name, run, seconds=RUN_SECONDS, progress=shown.tasks)

@@ -44,6 +44,11 @@ class Display:
         note = "" if report.changed or not report.rows else "  [dim]unchanged[/dim]"
         console.print(f"  [green]✓[/green] {report.step:<16} {report.seconds:6.1f} s  {rows}{note}")
 
+    def new_run(self) -> None:
+        """Forget the tasks of the run before: the next one has tasks of the same names."""
+        self._states.clear()
+        self._began.clear()
+
     def tasks(self, states: Mapping[str, str]) -> None:
         """Report the states of an Airflow run's tasks; each change is told once."""
         for name, state in states.items():

@@ -69,6 +69,11 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
 
     @property
+    def live(self) -> bool:
+        """Whether data keeps arriving, so that the wall clock is the clock."""
+        return self.source not in ("sample", "files")
+
+    @property
     def home_path(self) -> Path:
         return Path(self.home).absolute()
 

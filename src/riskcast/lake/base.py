@@ -31,6 +31,15 @@ class Lake(Protocol):
         For a table with vintages only the vintage known last by then is returned for each key,
         unless `all_vintages`. `version` reads the table as an earlier commit left it. A table
         never written gives no rows, with the declared schema.
+
+        Raises
+        ------
+        TableMissing
+            If a version is asked of a table never written.
+        LakeError
+            If there is no such version.
+        SettingsError
+            If `as_of` has no time zone.
         """
         ...
 

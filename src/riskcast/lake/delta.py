@@ -264,7 +264,7 @@ def _commit(table: Table, delta: DeltaTable, change: Change, window: Window) -> 
 
 def _inside(window: Window) -> str:
     start, end = (
-        instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         for instant in (window.start, window.end)
     )
     return f"known_at > '{start}' AND known_at <= '{end}'"

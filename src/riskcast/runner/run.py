@@ -61,9 +61,8 @@ def run_step(step: Step, window: Window, ports: Ports) -> StepReport:
     for table, frame in zip(step.writes, out, strict=True):
         before = lake.version(table)
         known = (pl.col("known_at") > span.start) & (pl.col("known_at") <= span.end)
-        offered = frame.filter(known)
-        versions[table.name] = (before, lake.write(table, offered, span))
-        rows[table.name] = offered.height
+        versions[table.name] = (before, lake.write(table, frame, span))
+        rows[table.name] = frame.filter(known).height
     return StepReport(step.name, seconds() - started, rows, versions)
 
 

@@ -73,7 +73,7 @@ class Live:
         self.row: FeatureRow | None = None
         self.refused: Refused | None = None
         self.faults: dict[str, str] = {}
-        self._source = settings.source
+        self._live = settings.live
         self._registry, self._reader = registry, reader
         self._stopped = Event()
         self._threads: list[Thread] = []
@@ -126,7 +126,7 @@ class Live:
         """The clock of sample data stands at the newest row; live sources will have the wall's."""
         stored = self.row.known_at if self.row else None
         known = [at for at in (self.history.newest_known_at, stored) if at is not None]
-        if self._source in ("sample", "files") and known:
+        if not self._live and known:
             return Clock.sample(max(known))
         return Clock()
 

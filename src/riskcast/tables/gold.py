@@ -141,7 +141,7 @@ FEATURES_DAILY = Table(
     ),
     key=("symbol", "date"),
     time="date",
-    fresh=timedelta(hours=80),
+    fresh=timedelta(hours=100),  # from a Friday's close over a long weekend to Tuesday's run
     published=True,
     online=True,
 )
