@@ -19,11 +19,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # fits side by side must not spin
 
 import polars as pl
-from _common import gold_tables, open_files
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from _common import gold_tables, open_files
 from riskcast.evaluation import intervals, regimes
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import per_year, score
@@ -38,7 +38,7 @@ def main() -> None:
     features, labels = gold_tables(source, asset, end)
     design = build_design(features, labels, needed_columns(DAILY_RISK))
     product = effective(DAILY_RISK, design)
-    console = Console(stderr=options.json)
+    console = Console(stderr=options.json, width=120)
     walk = run(product, design, options.cores, console)
     result = summarise(walk, features, product, options.start, end)
     show(result, console)

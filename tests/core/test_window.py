@@ -11,7 +11,7 @@ from riskcast.core.window import Window
 instants = st.datetimes(
     datetime(1990, 1, 1),
     datetime(2040, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 
 

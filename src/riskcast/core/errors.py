@@ -11,6 +11,8 @@ RiskcastError
 │   ├── ContractBroken       rows offered for writing break the table's declaration
 │   └── WriteConflict        another writer won more often than we retry
 ├── NotEnoughHistory         fewer rows known than a fit, score or window needs
+├── LookAhead                a fit, offset or calibration saw data not known when it is used
+├── FitFailed                an optimiser found no finite solution
 ├── NoSuchSession            a date that is no session of the exchange, or lies ahead of the clock
 ├── RegistryError
 │   ├── ModelMissing         no version carries the alias or number asked for
@@ -88,6 +90,14 @@ class WriteConflict(LakeError):
 
 class NotEnoughHistory(RiskcastError):
     code = "not-enough-history"
+
+
+class LookAhead(RiskcastError):
+    code = "look-ahead"
+
+
+class FitFailed(RiskcastError):
+    code = "fit-failed"
 
 
 class NoSuchSession(RiskcastError):

@@ -45,7 +45,9 @@ class Settings:
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
     slot: str = _setting("blue", "Colour of this model server process.")
-    redis: str = _setting("", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake.")
+    redis: str = _setting(
+        "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
+    )
     cores: str = _setting("2", "Processor cores a training step may use.")
 
     def __post_init__(self) -> None:

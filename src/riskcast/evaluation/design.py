@@ -50,10 +50,10 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     rv = joined["rv_5d"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     y = np.where(np.isnat(known), np.nan, np.maximum(rv**2, FLOOR))
     known = np.where(np.isnan(y), np.datetime64("NaT"), known)
-    return Design(columns, _real_values(features, columns), y, dates, known)
+    return Design(columns, real_values(features, columns), y, dates, known)
 
 
-def _real_values(features: pl.DataFrame, columns: tuple[str, ...]) -> Floats:
+def real_values(features: pl.DataFrame, columns: tuple[str, ...]) -> Floats:
     macro = {column.name for column in gold.MACRO}
     simulated = features["simulated"].fill_null([])
     names = set(simulated.explode().drop_nulls().to_list())

@@ -14,7 +14,7 @@ import polars as pl
 from riskcast.evaluation import intervals, regimes
 from riskcast.evaluation.diebold_mariano import Comparison, diebold_mariano
 from riskcast.evaluation.scores import common_span, losses_of
-from riskcast.models.base import Floats
+from riskcast.models.base import Floats, Forecasts
 from riskcast.models.served import ADDITIVE, ServedModel
 from riskcast.products import Gate, Product
 
@@ -179,7 +179,10 @@ def check_refit(new: ServedModel, old: ServedModel, x: Floats, thresholds: Float
         return Verdict("refuse", f"recipe {new.recipe} is no refit of {old.recipe}")
     if new.fit_end < old.fit_end:
         return Verdict("refuse", f"fit_end {new.fit_end} lies before the champion's {old.fit_end}")
-    ours, again = new.forecast(x, thresholds), ServedModel.load(new.dump()).forecast(x, thresholds)
+    ours = new.forecast(x, thresholds)
+    if not all(np.isfinite(values).all() for values in _numbers(ours)):
+        return Verdict("refuse", "a forecast is not finite")
+    again = ServedModel.load(new.dump()).forecast(x, thresholds)
     ratio = ours.variance / old.forecast(x, thresholds).variance
     gap = float(np.abs(ours.contributions.sum(axis=1) - new.log_variance(x)).max())
     figures: dict[str, float] = {
@@ -189,20 +192,10 @@ def check_refit(new: ServedModel, old: ServedModel, x: Floats, thresholds: Float
         "max_ratio": float(ratio.max()),
         "additivity_gap": gap,
     }
-    values = [ours.variance, ours.regime_probs, *ours.intervals.values()]
-    same = all(
-        np.array_equal(a, b)
-        for a, b in zip(
-            [*values, ours.contributions],
-            [again.variance, again.regime_probs, *again.intervals.values(), again.contributions],
-            strict=True,
-        )
-    )
     low, high = BAND_MEDIAN
     checks = [
-        (all(np.isfinite(v).all() for v in values), "a forecast is not finite"),
         (gap <= ADDITIVE, "contributions do not add up to the forecast"),
-        (same, "forecasts change when the model is stored and loaded"),
+        (_same(ours, again), "forecasts change when the model is stored and loaded"),
         (low <= np.median(ratio) <= high, f"median ratio to the champion outside {BAND_MEDIAN}"),
         (
             BAND_EACH[0] <= ratio.min() and ratio.max() <= BAND_EACH[1],
@@ -213,3 +206,12 @@ def check_refit(new: ServedModel, old: ServedModel, x: Floats, thresholds: Float
         if not passed:
             return Verdict("refuse", reason, figures)
     return Verdict("promote", f"sane on the last {len(x)} sessions", figures)
+
+
+def _numbers(made: Forecasts) -> list[Floats]:
+    return [made.variance, made.regime_probs, made.contributions, *made.intervals.values()]
+
+
+def _same(one: Forecasts, other: Forecasts) -> bool:
+    pairs = zip(_numbers(one), _numbers(other), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)

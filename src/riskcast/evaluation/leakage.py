@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from riskcast.models.base import Design, Floats, LookAhead
+from riskcast.core.errors import LookAhead
+from riskcast.models.base import Design, Floats
 
 Forecast = Callable[[Design], Floats]
 

@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 
 from riskcast.core.clock import seconds
-from riskcast.core.errors import NotEnoughHistory
+from riskcast.core.errors import LookAhead, NotEnoughHistory
 from riskcast.core.load import load
 from riskcast.evaluation.design import first_fit
 from riskcast.models import ENGINES
-from riskcast.models.base import H_BOUNDS, Dates, Design, Fitted, Floats, LookAhead
+from riskcast.models.base import H_BOUNDS, Dates, Design, Fitted, Floats
 from riskcast.products import Candidate, Product
 
 SEED = 20040102
@@ -66,7 +66,7 @@ class Walk:
         Columns model, date, known, fit_end, variance_hat, variance: one row per model (candidates,
         naive forecasts, pool) and session with a forecast and a known label, by model and date.
     seconds : mapping
-        Processor-bound seconds each candidate took.
+        What the fits and forecasts of each candidate took, added up.
     """
 
     record: pl.DataFrame
@@ -242,8 +242,7 @@ def _record(product: Product, design: Design, paths: dict[str, Path], start: int
     never = np.full(len(design.dates), np.datetime64("NaT", "D"))
     every = {**paths, product.pool_name: pool_log_h(product, paths)}
     for name, column in product.naive.items():
-        with np.errstate(divide="ignore"):  # a naive forecast of 0 is clipped below
-            log_h = np.log(design.x[:, design.columns.index(column)])
+        log_h = np.log(np.clip(design.x[:, design.columns.index(column)], *H_BOUNDS))
         every[name] = Path(log_h, never)
     row = np.arange(len(design.dates))
     low, high = H_BOUNDS

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from riskcast.core.errors import FeatureMissing
 from riskcast.core.window import Window
+from riskcast.evaluation.design import real_values
 from riskcast.jobs.lineage import git_sha, table_versions
 from riskcast.lake import Lake
 from riskcast.models.base import Forecasts
@@ -66,14 +66,8 @@ def forecast(
 
 
 def _apply(model: ServedModel, rows: pl.DataFrame) -> Forecasts:
-    needed = [*model.columns, *model.thresholds]
-    for name in needed:
-        if rows[name].has_nulls():
-            first = rows.filter(pl.col(name).is_null())["date"][0]
-            raise FeatureMissing(f"{name} is unknown on {first}; the champion needs it")
-    x = rows.select(model.columns).to_numpy().astype(np.float64)
     thresholds = rows.select(model.thresholds).to_numpy().astype(np.float64)
-    return model.forecast(x, thresholds)
+    return model.forecast(real_values(rows, model.columns), thresholds)
 
 
 def _rows(

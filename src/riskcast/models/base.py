@@ -14,25 +14,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from riskcast.core.errors import NotEnoughHistory, RiskcastError
+from riskcast.core.errors import NotEnoughHistory
 
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
 
 FLOOR = 1e-8  # realised variance below this is noise of the tick size
 H_BOUNDS = (2e-6, 0.2)  # forecasts are clipped to these 5-session variances
-
-
-class LookAhead(RiskcastError):
-    """A fit, offset or calibration saw data that was not known at the time it is used for."""
-
-    code = "look-ahead"
-
-
-class FitFailed(RiskcastError):
-    """The optimiser found no finite solution."""
-
-    code = "fit-failed"
 
 
 @dataclass(frozen=True, slots=True)

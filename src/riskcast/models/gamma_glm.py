@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskcast.models.base import Design, FitFailed, Floats
+from riskcast.core.errors import FitFailed
+from riskcast.models.base import Design, Floats
 from riskcast.models.linear import CLIP, Linear, load, standardised
 
 TOLERANCE = 1e-10  # on the largest coefficient step, in units of ln h
@@ -35,38 +36,42 @@ class GammaGlm:
     def fit(self, design: Design, *, seed: int, offset: Floats | None = None) -> Linear:  # noqa: ARG002
         design = design.take(self.columns)
         standardiser, z = standardised(design, self.clip)
-        base, beta = fisher_scoring(z, design.y, self.alpha)
+        base, beta = newton(z, design.y, self.alpha)
         return Linear(design.columns, design.fit_end, standardiser, beta, base)
 
     load = staticmethod(load)
 
 
-def fisher_scoring(z: Floats, y: Floats, alpha: float) -> tuple[float, Floats]:
+def newton(z: Floats, y: Floats, alpha: float) -> tuple[float, Floats]:
     """Return base and beta, shape (p,), of the penalised gamma regression of y, shape (n,), on z.
 
-    With the log link the Fisher weights are all 1 (McCullagh and Nelder 1989, section 8.3), so
-    one factorisation serves every step. The objective is convex; a step that would raise it is
-    halved.
+    Newton's method on a convex objective; a step that does not lower it is halved. Fisher scoring,
+    whose weights are all 1 here (McCullagh and Nelder 1989, section 8.3), has the same solution
+    but creeps when a few outcomes are far out of line.
 
     Raises
     ------
     FitFailed
-        If MAX_STEPS steps do not reach TOLERANCE.
+        If the data are not finite or MAX_STEPS steps do not reach TOLERANCE.
     """
     n, p = z.shape
     design = np.column_stack([np.ones(n), z])
     penalty = np.r_[0.0, np.full(p, alpha)]
-    inverse = np.linalg.pinv(design.T @ design / n + np.diag(penalty), hermitian=True)
 
     def objective(theta: Floats) -> float:
         eta = design @ theta
-        return float(np.mean(y * np.exp(-eta) + eta) + 0.5 * theta @ (penalty * theta))
+        with np.errstate(over="ignore"):  # a step too far is infinitely bad, and halved
+            return float(np.mean(y * np.exp(-eta) + eta) + 0.5 * theta @ (penalty * theta))
 
     theta = np.r_[np.log(y.mean()), np.zeros(p)]
     value = objective(theta)
+    if not np.isfinite(value):
+        raise FitFailed(f"gamma regression on {n} rows: an outcome or a column is not finite")
     for _ in range(MAX_STEPS):
-        slope = design.T @ (y * np.exp(-design @ theta) - 1) / n - penalty * theta
-        step = inverse @ slope
+        ratio = y * np.exp(-design @ theta)
+        slope = design.T @ (ratio - 1) / n - penalty * theta
+        curvature = (design * ratio[:, None]).T @ design / n + np.diag(penalty)
+        step = np.linalg.lstsq(curvature, slope, rcond=None)[0]
         while (tried := objective(theta + step)) > value and np.abs(step).max() > TOLERANCE:
             step = step / 2
         theta, value = theta + step, tried

@@ -1,0 +1,64 @@
+import numpy as np
+import polars as pl
+import pytest
+from synthetic_market import SMALL, as_of, built
+
+from riskcast.core.errors import NotEnoughHistory
+from riskcast.evaluation.final import fit_served
+from riskcast.evaluation.walk_forward import fit_candidate, log_ratios, walk_forward
+from riskcast.models.served import ServedModel
+
+PRODUCT, DESIGN, _, _ = built(SMALL)
+RECORD = walk_forward(PRODUCT, DESIGN).record
+RATIOS = log_ratios(RECORD, PRODUCT.pool_name)
+MODEL = fit_served(PRODUCT, DESIGN, RATIOS)
+
+
+def test_it_is_fitted_at_the_newest_session_whose_label_is_known():
+    assert MODEL.fit_end == DESIGN.dates[-1].item()
+    assert {m.fitted.fit_end for m in MODEL.members} == {MODEL.fit_end}
+
+
+def test_the_members_of_the_pool_share_the_weight_and_an_offset_has_none():
+    weights = {m.name: m.weight for m in MODEL.members}
+    assert weights.pop("log_har_vix") == 0.0
+    assert weights == pytest.approx(dict.fromkeys(PRODUCT.pool, 1 / 3))
+
+
+def test_what_serves_is_what_the_walk_forward_describes():
+    # At the close of a refit session the served fit must give the recorded forecast.
+    refit = RECORD.filter(pl.col("fit_end") == pl.col("date"))["date"].unique().sort()[-1]
+    row = int(np.searchsorted(DESIGN.dates, np.datetime64(refit)))
+    then = as_of(DESIGN, row)
+    model = fit_served(PRODUCT, then, log_ratios(RECORD, PRODUCT.pool_name, refit))
+    x, bounds = then.take(model.columns).x[-1:], then.take(model.thresholds).x[-1:]
+    recorded = RECORD.filter(pl.col("date") == refit, pl.col("model") == PRODUCT.pool_name)
+    assert model.forecast(x, bounds).variance[0] == pytest.approx(recorded["variance_hat"][0])
+
+
+def test_the_same_data_and_seed_give_the_same_files_to_the_byte():
+    assert fit_served(PRODUCT, DESIGN, RATIOS).dump() == MODEL.dump()
+    assert fit_served(PRODUCT, DESIGN, RATIOS, seed=1).dump() != MODEL.dump()
+
+
+def test_it_survives_storage():
+    again = ServedModel.load(MODEL.dump())
+    x, bounds = DESIGN.take(MODEL.columns).x[-60:], DESIGN.take(MODEL.thresholds).x[-60:]
+    np.testing.assert_array_equal(
+        again.forecast(x, bounds).contributions, MODEL.forecast(x, bounds).contributions
+    )
+
+
+def test_a_model_without_a_record_is_refused():
+    with pytest.raises(NotEnoughHistory, match="out-of-sample"):
+        fit_served(PRODUCT, DESIGN, RATIOS[:20])
+
+
+def test_a_pool_member_forecasts_as_if_fitted_alone():
+    alone = fit_candidate(
+        PRODUCT.candidate("gamma_glm"),
+        DESIGN.take(PRODUCT.candidate("gamma_glm").columns),
+        np.datetime64(MODEL.fit_end),
+    )
+    member = next(m for m in MODEL.members if m.name == "gamma_glm")
+    assert member.fitted.dump() == alone.dump()

@@ -1,0 +1,156 @@
+"""Every model is blind to the future, and each planted leak is caught by the check meant for it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from synthetic_market import SMALL, built
+
+from riskcast.core.errors import LookAhead
+from riskcast.evaluation import intervals
+from riskcast.evaluation.leakage import check_forecast_is_blind_to_the_future, perturb_after
+from riskcast.evaluation.walk_forward import (
+    Path,
+    candidate_path,
+    fit_candidate,
+    schedule,
+    walk_forward,
+)
+from riskcast.models import ENGINES
+from riskcast.models.base import Design
+
+PRODUCT, DESIGN, FEATURES, LABELS = built(SMALL)
+HORIZON = PRODUCT.horizon
+FOLDS = schedule(PRODUCT, DESIGN)
+# A session at which everything is refitted, the one before, and one between two refits.
+CUTS = [FOLDS[3].start, FOLDS[6].start - 1, FOLDS[8].start + 7]
+check = check_forecast_is_blind_to_the_future
+
+
+def along_time(design: Design, record: pl.DataFrame, model: str) -> np.ndarray:
+    rows = record.filter(pl.col("model") == model)
+    out = np.full(len(design.dates), np.nan)
+    out[np.searchsorted(design.dates, rows["date"].to_numpy())] = rows["variance_hat"].to_numpy()
+    return out
+
+
+def forecaster(model: str):
+    return lambda design: along_time(design, walk_forward(PRODUCT, design).record, model)
+
+
+def path_of(name: str, design: Design) -> np.ndarray:
+    candidate = PRODUCT.candidate(name)
+    with ThreadPoolExecutor(1) as workers:
+        path, _ = candidate_path(candidate, design, FOLDS, offset=None, workers=workers)
+    return path.log_h
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("model", [*(c.name for c in SMALL.candidates), "pool_equal", "hv20"])
+def test_a_forecast_does_not_move_when_the_future_does(model, cut):
+    check(forecaster(model), DESIGN, cut, horizon=HORIZON)
+
+
+def test_the_future_that_is_changed_begins_right_after_the_session():
+    cut = CUTS[0]
+    other = perturb_after(DESIGN, cut, horizon=HORIZON, seed=1)
+    same_x = (other.x == DESIGN.x) | np.isnan(DESIGN.x)
+    assert same_x[: cut + 1].all()
+    assert not same_x[cut + 1 :].all(axis=1).any()
+    assert (other.y[: cut + 1 - HORIZON] == DESIGN.y[: cut + 1 - HORIZON]).all()
+    assert (other.y[cut + 1 - HORIZON : -HORIZON] != DESIGN.y[cut + 1 - HORIZON : -HORIZON]).all()
+
+
+def test_planted_training_up_to_t_without_purge_is_caught_when_data_changes():
+    def unpurged(design: Design) -> np.ndarray:
+        return path_of("log_har_vix", replace(design, known=design.dates))
+
+    check(lambda design: path_of("log_har_vix", design), DESIGN, CUTS[0], horizon=HORIZON)
+    with pytest.raises(LookAhead, match="moved"):
+        check(unpurged, DESIGN, CUTS[0], horizon=HORIZON)
+
+
+def test_planted_labels_known_too_early_are_caught_before_anything_is_fitted():
+    unpurged = replace(DESIGN, known=np.where(np.isnat(DESIGN.known), DESIGN.known, DESIGN.dates))
+    with pytest.raises(LookAhead, match="labels claim"):
+        walk_forward(PRODUCT, unpurged)
+
+
+def test_planted_one_session_too_few_is_caught():
+    known = np.roll(DESIGN.known, 1)
+    known[0] = np.datetime64("NaT")
+    with pytest.raises(LookAhead, match="labels claim"):
+        walk_forward(PRODUCT, replace(DESIGN, known=known))
+
+
+@pytest.mark.parametrize("model", ["log_har_vix", "gamma_glm", "lightgbm_hybrid"])
+def test_planted_scaling_on_the_full_sample_is_caught(model):
+    def scaled(design: Design) -> np.ndarray:
+        x = (design.x - np.nanmean(design.x, axis=0)) / np.nanstd(design.x, axis=0)
+        naive = [design.columns.index(c) for c in (*PRODUCT.naive.values(), *PRODUCT.thresholds)]
+        x[:, naive] = design.x[:, naive]
+        return forecaster(model)(replace(design, x=x))
+
+    with pytest.raises(LookAhead, match="moved"):
+        check(scaled, DESIGN, CUTS[0], horizon=HORIZON)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_planted_features_from_the_next_session_are_caught(cut):
+    def shifted(design: Design) -> np.ndarray:
+        return forecaster("gamma_glm")(replace(design, x=np.roll(design.x, -1, axis=0)))
+
+    with pytest.raises(LookAhead, match="moved"):
+        check(shifted, DESIGN, cut, horizon=HORIZON)
+
+
+def test_planted_one_fit_on_the_full_sample_is_caught():
+    def full(design: Design) -> np.ndarray:
+        own = design.take(PRODUCT.candidate("ridge_duan").columns)
+        last = own.known[~np.isnat(own.known)].max()
+        return fit_candidate(PRODUCT.candidate("ridge_duan"), own, last).log_variance(own.x)
+
+    with pytest.raises(LookAhead, match="moved"):
+        check(full, DESIGN, CUTS[0], horizon=HORIZON)
+
+
+def test_planted_in_sample_offset_is_caught():
+    # It moves no forecast when later data change, so only its fit_end gives it away.
+    session = DESIGN.dates[CUTS[0]]
+    linear, hybrid = PRODUCT.candidate("log_har_vix"), PRODUCT.candidate("lightgbm_hybrid")
+    own = DESIGN.take(linear.columns)
+    fitted = fit_candidate(linear, own, session)
+    in_sample = Path(fitted.log_variance(own.x), np.full(len(own.dates), session))
+    with pytest.raises(LookAhead, match="walk-forward"):
+        fit_candidate(hybrid, DESIGN.take(hybrid.columns), session, offset=in_sample)
+
+
+def test_planted_fit_that_saw_a_later_session_is_caught(monkeypatch):
+    monkeypatch.setitem(ENGINES, "log_ols", "leaky_engines:Overreaching")
+    with pytest.raises(LookAhead, match="saw labels known at"):
+        walk_forward(PRODUCT, DESIGN)
+
+
+RECORD = walk_forward(PRODUCT, DESIGN).record
+
+
+def published(record: pl.DataFrame, *, known: str = "known") -> pl.DataFrame:
+    return intervals.calibrated(record.with_columns(known=pl.col(known)), FEATURES, PRODUCT)
+
+
+def changed_after(session: np.datetime64) -> pl.DataFrame:
+    late = pl.col("known") > session.item()
+    wild = pl.col("variance") * (1 + 50 * (pl.int_range(pl.len()) % 2))
+    return RECORD.with_columns(variance=pl.when(late).then(wild).otherwise("variance"))
+
+
+@pytest.mark.parametrize("known", ["known", "date"])
+def test_intervals_and_probabilities_rest_on_outcomes_known_at_the_session(known):
+    # With `known` replaced by the forecast's own date, the leak is planted and must show.
+    session = DESIGN.dates[CUTS[2]]
+    upto = pl.col("date") <= session.item()
+    now = published(RECORD, known=known).filter(upto).drop("rv", "known")
+    then = published(changed_after(session), known=known).filter(upto).drop("rv", "known")
+    assert now.equals(then) is (known == "known")

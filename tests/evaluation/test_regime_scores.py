@@ -1,0 +1,64 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from riskcast.core.errors import NotEnoughHistory
+from riskcast.evaluation.regimes import brier, classes, log_loss, persistence, summary
+
+
+def test_an_outcome_is_calm_below_and_risk_off_above_its_bounds():
+    bounds = np.tile([0.01, 0.02], (5, 1))
+    found = classes(np.array([0.005, 0.01, 0.015, 0.02, 0.025]), bounds)
+    assert found.tolist() == [0, 1, 1, 1, 2]
+
+
+def test_golden_scores():
+    probs = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    outcome = np.array([0, 1])
+    assert brier(probs, outcome) == pytest.approx(((0.09 + 0.04 + 0.01) + (0.01 + 0.49 + 0.36)) / 2)
+    assert log_loss(probs, outcome) == pytest.approx(-(np.log(0.7) + np.log(0.3)) / 2)
+
+
+def test_certainty_is_best_when_right_and_worst_when_wrong():
+    sure = np.eye(3)
+    assert brier(sure, np.array([0, 1, 2])) == 0.0
+    assert brier(sure, np.array([1, 2, 0])) == 2.0
+    assert log_loss(sure, np.array([1, 2, 0])) == np.inf
+
+
+def published(rv, p=(0.3, 0.4, 0.3)):
+    n = len(rv)
+    dates = np.busday_offset("2010-01-04", np.arange(n + 5))
+    return pl.DataFrame(
+        {
+            "date": dates[:n],
+            "known": dates[5:],
+            "rv": rv,
+            "low": [0.01] * n,
+            "high": [0.02] * n,
+            "p_calm": [p[0]] * n,
+            "p_transition": [p[1]] * n,
+            "p_risk_off": [p[2]] * n,
+        }
+    )
+
+
+def test_persistence_repeats_the_newest_outcome_known_at_the_session():
+    rows = published([0.005, 0.015, 0.025, 0.005, 0.005, 0.005, 0.005, 0.005])
+    said = persistence(rows)
+    assert np.isnan(said[:5]).all()
+    assert said[5:].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_a_summary_scores_forecast_and_persistence_on_the_same_rows():
+    rows = published([0.005] * 40)
+    found = summary(rows)
+    assert found["rows"] == 35
+    assert found["brier_persistence"] == 0.0
+    assert found["brier"] == pytest.approx(0.49 + 0.16 + 0.09)
+
+
+def test_rows_without_thresholds_are_left_out_and_none_left_is_an_error():
+    rows = published([0.005] * 40).with_columns(low=pl.lit(None, dtype=pl.Float64))
+    with pytest.raises(NotEnoughHistory):
+        summary(rows)

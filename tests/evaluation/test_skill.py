@@ -1,0 +1,46 @@
+"""Floors of skill on real data: what the product promises, below what it has reached."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "skill.py"
+DATA = os.environ.get("RISKCAST_BENCH_DATA", "")
+
+
+def run(*options: str) -> dict:
+    command = [sys.executable, str(SCRIPT), "--json", *options]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=500)
+    return json.loads(said.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.bench_data
+@pytest.mark.skipif(not DATA, reason="RISKCAST_BENCH_DATA names no folder of real data")
+def test_on_spy_2004_to_2022_the_pool_reaches_its_floors():
+    result = run("--files", DATA, "--start", "2004-01-01", "--end", "2022-12-31")
+    pool = result["models"][result["pool"]]
+    assert pool["rows"] > 4700
+    assert pool["vs_hv20"] >= 33
+    assert pool["vs_log_har_vix"] >= 1
+    assert pool["dm_t"] < 0
+    assert pool["dm_p"] < 0.01
+    years = pool["per_year"]
+    assert all(loss < result["models"]["hv20"]["per_year"][year] for year, loss in years.items())
+    assert result["regimes"]["brier"] <= 0.475
+    assert 0.75 <= result["intervals"]["coverage_80"] <= 0.85
+    assert 0.93 <= result["intervals"]["coverage_95"] <= 0.97
+
+
+@pytest.mark.slow
+def test_on_the_sample_the_pool_beats_the_fallback_benchmark():
+    result = run()
+    pool = result["models"][result["pool"]]
+    assert result["benchmark"] == "log_har"
+    assert pool["vs_hv20"] >= 25
+    assert pool["vs_log_har"] >= 3
+    assert pool["dm_p"] < 0.01
