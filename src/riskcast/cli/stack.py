@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -86,6 +88,21 @@ def logs(
     typer.echo(tail_logs(read_settings(), process, lines))
 
 
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command inside the stack, e.g. `riskcast airflow backfill create ...`."""
+    from riskcast.standalone.layout import Layout
+    from riskcast.standalone.processes import airflow_environment, riskcast_environment
+
+    settings = read_settings()
+    environment = {
+        **os.environ,
+        **riskcast_environment(settings),
+        **airflow_environment(settings, Layout.of(settings)),
+    }
+    program = str(Path(sys.executable).with_name("airflow"))
+    os.execve(program, ["airflow", *context.args], environment)  # noqa: S606  no shell wanted
+
+
 def predict(
     as_of_date: Annotated[str, typer.Option(help="Session; the latest when left out.")] = "",
 ) -> None:
@@ -104,5 +121,12 @@ def predict(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    app.command(
+        context_settings={
+            "allow_extra_args": True,
+            "ignore_unknown_options": True,
+            "help_option_names": [],  # --help is Airflow's
+        }
+    )(airflow)
     for command in (quickstart, serve, up, down, status, logs, predict):
         app.command()(command)
