@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from riskcast.cli.progress import console, display
-from riskcast.core.settings import PREFIX, read_settings
+from riskcast.core.settings import LOOPBACK, PREFIX, read_settings
 
 
 def quickstart(
@@ -37,7 +37,7 @@ def serve() -> None:
     settings = read_settings()
     own_port = f"{PREFIX}{settings.slot.upper()}_PORT"
     os.environ[own_port] = settings.api_port
-    console.print(f"http://{settings.host}:{settings.api_port}/docs")
+    console.print(f"http://{LOOPBACK}:{settings.api_port}/docs")
     run_server()
 
 
@@ -112,7 +112,7 @@ def predict(
     settings = read_settings()
     key = (settings.keys_path / "api.key").read_text().strip()
     body = {"as_of_date": as_of_date} if as_of_date else {}
-    url = f"http://{settings.host}:{settings.api_port}/predict"
+    url = f"http://{LOOPBACK}:{settings.api_port}/predict"
     answer = httpx.post(url, json=body, headers={"X-API-Key": key}, timeout=30)
     typer.echo(json.dumps(answer.json(), indent=2))
     if answer.is_error:

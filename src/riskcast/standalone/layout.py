@@ -16,12 +16,11 @@ from pathlib import Path
 
 import riskcast
 from riskcast.core.errors import StackError
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.standalone.secrets import secret, write_private
 
 # sun_path holds 108 bytes; PostgreSQL adds /.s.PGSQL.5432.lock to the folder.
 LONGEST_SOCKET_FOLDER = 80
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)

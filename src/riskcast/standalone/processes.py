@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 
-from riskcast.core.settings import PREFIX, Settings
+from riskcast.core.settings import LOOPBACK, PREFIX, Settings
 from riskcast.standalone import postgres
 from riskcast.standalone.health import Answers, Ended, Health, Http
 from riskcast.standalone.layout import (
-    LOOPBACK,
     Layout,
     airflow_password_file,
     connected,
