@@ -21,7 +21,7 @@ from riskcast.transforms.sessions import xnys_sessions
 KEY = "k3y-of-the-tests-0123456789abcdef"
 # One second of silence is long on loopback.
 BRISK = Patience(
-    tries=4, total_seconds=4.0, silence_seconds=0.4,
+    tries=4, total_seconds=2.0, silence_seconds=0.4,
     first_wait=0.01, longest_wait=0.02, jitter=0.0, pace=0.0,
 )  # fmt: skip
 REVISED = date(2024, 3, 8)  # the vintage that revises January's unemployment in `UNRATE`
@@ -49,7 +49,10 @@ def weekdays(first: date, last: date) -> Iterator[date]:
 def daily(level: float) -> list[tuple[date, str]]:
     """A value per weekday of 2023 and 2024, a dot on New Year's Day."""
     return [
-        (day, "." if (day.month, day.day) == (1, 1) else f"{level + (day.toordinal() % 7) / 10:.2f}")
+        (
+            day,
+            "." if (day.month, day.day) == (1, 1) else f"{level + (day.toordinal() % 7) / 10:.2f}",
+        )
         for day in weekdays(date(2023, 1, 2), date(2024, 12, 31))
     ]
 
@@ -142,28 +145,31 @@ def serve(world: World) -> Iterator[str]:
         server.server_close()
 
 
+FAULTY = {  # status, media type, body and headers of answers that need no world
+    "429 once": (429, "text/plain", "slow down", True),
+    "429 always": (429, "text/plain", "slow down", True),
+    "500 twice": (500, "text/plain", "oops", False),
+    "500 always": (500, "text/plain", "oops", False),
+    "web page": (200, "text/html; charset=utf-8", HTML, False),
+    "web page as data": (200, "application/json", HTML, False),
+}
+PASSING = {"429 once": 1, "500 twice": 2}
+
+
 def _answer(handler: BaseHTTPRequestHandler, world: World) -> None:
-    hit = world.hit(handler.path)
-    fault = world.fault if hit else ""
-    if fault == "429 once" and not world.failed:
+    fault = world.fault if world.hit(handler.path) else ""
+    if fault in PASSING:
         world.failed += 1
-        _send(handler, 429, "text/plain", "slow down", {"Retry-After": world.retry_after})
-    elif fault == "429 always":
-        _send(handler, 429, "text/plain", "slow down", {"Retry-After": world.retry_after})
-    elif fault == "500 twice" and world.failed < 2:
-        world.failed += 1
-        _send(handler, 500, "text/plain", f"oops at {handler.path}")
-    elif fault == "500 always":
-        _send(handler, 500, "text/plain", f"oops at {handler.path}")
+        fault = fault if world.failed <= PASSING[fault] else ""
+    if fault in FAULTY:
+        status, kind, body, wait = FAULTY[fault]
+        headers = {"Retry-After": world.retry_after} if wait else {}
+        _send(handler, status, kind, f"{body} {handler.path}" if status > 200 else body, headers)
     elif fault == "silent":
         time.sleep(1.0)
         handler.close_connection = True
     elif fault == "dripping":
         _drip(handler)
-    elif fault == "web page":
-        _send(handler, 200, "text/html; charset=utf-8", HTML)
-    elif fault == "web page as data":
-        _send(handler, 200, "application/json", HTML)
     elif fault == "moved":
         _send(handler, 302, "text/plain", "", {"Location": f"https://example.org{handler.path}"})
     else:
@@ -230,45 +236,43 @@ def sessions(first: date, last: date, fault: str) -> list[date]:
 
 def _fred(world: World, path: str, query: dict[str, str], fault: str) -> tuple[int, str, str]:
     kind = "application/json; charset=UTF-8"
-
-    def refuse(message: str) -> tuple[int, str, str]:
-        said = {"error_code": 400, "error_message": f"Bad Request.  {message}"}
-        return 400, kind, json.dumps(said)
-
-    if query.get("api_key") != KEY or fault == "refused":
-        return refuse(
-            f"The value for variable api_key ({query.get('api_key')}) is not registered."
-        )
-    if query.get("file_type") != "json":
-        return refuse("Only JSON here.")
-    if path == "/fred/release/dates":
-        name = "release_dates"
-        rows: list = [
-            {"release_id": int(query["release_id"]), "date": str(day)}
-            for day in world.releases[query["release_id"]]
-        ]
-    elif query["series_id"] not in world.vintages and query["series_id"] not in world.daily:
-        return refuse("The series does not exist.")
-    elif path == "/fred/series/vintagedates":
-        name = "vintage_dates"
-        rows = sorted({str(at) for _, at, _ in world.vintages[query["series_id"]]})
-    elif path == "/fred/series/observations":
-        name = "observations"
-        found = _observations(world, query)
-        if isinstance(found, str):
-            return refuse(found)
-        rows = found
+    key = query.get("api_key")
+    if key != KEY or fault == "refused":
+        rows: list | str = f"The value for variable api_key ({key}) is not registered."
     else:
-        return 404, kind, "{}"
+        rows = _fred_rows(world, path, query)
+    if isinstance(rows, str):
+        said = {"error_code": 400, "error_message": f"Bad Request.  {rows}"}
+        return 400, kind, json.dumps(said)
     if fault == "empty":
         rows = []
     count, offset, limit = len(rows), int(query.get("offset", 0)), int(query.get("limit", 100_000))
     page = rows[offset : offset + min(limit, 100_000)]
     if fault == "a session short":
         page = page[:-1]
-    if fault == "another schema":
-        name = "data"
+    name = "data" if fault == "another schema" else FRED_NAMES[path]
     return 200, kind, json.dumps({"count": count, "offset": offset, "limit": limit, name: page})
+
+
+FRED_NAMES = {
+    "/fred/release/dates": "release_dates",
+    "/fred/series/vintagedates": "vintage_dates",
+    "/fred/series/observations": "observations",
+}
+
+
+def _fred_rows(world: World, path: str, query: dict[str, str]) -> list | str:
+    if query.get("file_type") != "json":
+        return "Only JSON here."
+    if path == "/fred/release/dates":
+        release = query["release_id"]
+        return [{"release_id": int(release), "date": str(day)} for day in world.releases[release]]
+    series = query["series_id"]
+    if series not in world.vintages and series not in world.daily:
+        return "The series does not exist."
+    if path == "/fred/series/vintagedates":
+        return sorted({str(at) for _, at, _ in world.vintages[series]})
+    return _observations(world, query)
 
 
 def _observations(world: World, query: dict[str, str]) -> list[dict[str, str]] | str:

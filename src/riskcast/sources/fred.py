@@ -117,7 +117,7 @@ class Fred:
         )
         dates = {day(member(mapping(row, where), "date", where), where) for row in rows}
         if not dates:
-            raise SourceMissing(f"{where} has no dates")
+            raise SourceMissing(f"{where} has no dates: the answer was empty")
         return sorted(dates)
 
     def _rows(self, one: Series, window: Window) -> pl.DataFrame:
@@ -156,7 +156,7 @@ class Fred:
         # The whole series, so that an empty answer is never a matter of the span asked for.
         rows = self._observations(one.series_id, {})
         if not rows:
-            raise SourceMissing(f"FRED {one.series_id} has no values")
+            raise SourceMissing(f"FRED {one.series_id} has no values: the answer was empty")
         published = _dates(next_business_day(row.about) for row in rows)
         return _released(rows, new_york(published, one.at))
 
@@ -166,7 +166,7 @@ class Fred:
         rows = self._pages("fred/series/vintagedates", params, "vintage_dates", 10_000, where)
         dates = sorted({day(row, where) for row in rows})
         if not dates:
-            raise SourceMissing(f"{where} has no vintages")
+            raise SourceMissing(f"{where} has no vintages: the answer was empty")
         return dates
 
     def _observations(self, series_id: str, span: dict[str, str]) -> list[Observation]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from riskcast.sources.keys import SHORTEST_KEY
 MAX_BYTES = 64_000_000  # the longest true answer, a page of FRED, is 10 MB
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 524})
 EXCERPT = 120
+QUERY = re.compile(r"\?[^\s'\"]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +258,12 @@ def _retry_after(header: str) -> float | None:
 
 
 class _WithoutQuery(logging.Filter):
-    """Strips queries off addresses: httpx logs each request with its full address, key and all."""
+    """Strips queries off addresses in logs: httpx names each one whole, httpcore every header."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                arg.copy_with(query=None) if isinstance(arg, httpx.URL) else arg
-                for arg in record.args
-            )
+        record.msg, record.args = QUERY.sub("?***", record.getMessage()), ()
         return True
 
 
-logging.getLogger("httpx").addFilter(_WithoutQuery())
+for _name in ("httpx", "httpcore.http11"):
+    logging.getLogger(_name).addFilter(_WithoutQuery())

@@ -145,4 +145,9 @@ def read_frame(frame: Any, where: str) -> pl.DataFrame:
         )
     except (AttributeError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise SourceMalformed(f"{where}: {error}") from error
-    return bars.with_columns(pl.col(pl.Float64).fill_nan(None)).drop_nulls("close").select(*BAR)
+    prices = pl.col("open", "high", "low", "close")
+    # Yahoo writes zero where it has no price, as for the opens of indices before 1962.
+    known = bars.with_columns(pl.col(pl.Float64).fill_nan(None)).with_columns(
+        pl.when(prices != 0.0).then(prices)
+    )
+    return known.drop_nulls("close").select(*BAR)

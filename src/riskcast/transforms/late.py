@@ -63,7 +63,7 @@ def with_late_arrivals(
         missing.sort(at)
         # Of several missed revisions of a value the last one is what is known now.
         .unique([name for name in payload if name != "value"], keep="last", maintain_order=True)
-        .with_columns(end.alias("known_at"), end.alias(at))
+        .with_columns(end.alias(name) for name in dict.fromkeys(("known_at", at)))
         .select(fetched.columns)
     )
     return pl.concat([inside, late])
