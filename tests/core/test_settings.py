@@ -30,11 +30,20 @@ def test_a_misspelt_setting_is_refused_by_name():
         ({"RISKCAST_API_PORT": "eighty"}, "RISKCAST_API_PORT"),
         ({"RISKCAST_API_PORT": "70000"}, "RISKCAST_API_PORT"),
         ({"RISKCAST_PLACE": "moon"}, "RISKCAST_PLACE"),
+        ({"RISKCAST_MARKET": "bloomberg"}, "tiingo"),
+        ({"RISKCAST_MARKET_URL": "http://mirror"}, "RISKCAST_MARKET=yahoo"),
+        ({"RISKCAST_FRED_URL": "mirror:80"}, "RISKCAST_FRED_URL"),
     ],
 )
 def test_an_impossible_value_is_refused_and_the_cure_named(environ, said):
     with pytest.raises(SettingsError, match=said):
         read_settings(environ)
+
+
+def test_live_data_have_the_wall_clock_and_others_their_own():
+    assert Settings(source="live").live
+    assert not Settings(source="files", files="bars").live
+    assert not Settings().live
 
 
 def test_other_variables_are_nobody_s_business():

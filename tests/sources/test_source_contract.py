@@ -14,7 +14,7 @@ from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.sources import FilesSource, SampleSource, Source, open_source
 from riskcast.tables import Kind, Table
-from riskcast.tables.bronze import RAW_MACRO, RAW_MARKET
+from riskcast.tables.bronze import RAW_MACRO, RAW_MARKET, RELEASE_CALENDAR
 
 DTYPES = {
     Kind.TEXT: pl.String,
@@ -36,6 +36,7 @@ def source(request, tmp_path_factory) -> Source:
     for stem, rows in (
         ("market_daily", SAMPLE.fetch_market(last_year)),
         ("macro", SAMPLE.fetch_macro(last_year)),
+        ("release_calendar", SAMPLE.fetch_calendar(last_year)),
     ):
         if request.param == "parquet":
             rows.write_parquet(folder / f"{stem}.parquet")
@@ -58,6 +59,7 @@ def check_declared(rows: pl.DataFrame, table: Table) -> None:
 def test_rows_keep_to_the_declaration_of_their_table(source):
     check_declared(source.fetch_market(ALL), RAW_MARKET)
     check_declared(source.fetch_macro(ALL), RAW_MACRO)
+    check_declared(source.fetch_calendar(ALL), RELEASE_CALENDAR)
 
 
 def test_a_macro_value_is_known_when_released_and_a_bar_after_its_close(source):
@@ -71,7 +73,7 @@ def test_a_macro_value_is_known_when_released_and_a_bar_after_its_close(source):
 @given(hours=st.integers(1, 364 * 24))
 def test_two_windows_give_what_one_gives(source, hours):
     cut = FROM + timedelta(hours=hours)
-    for fetch in (source.fetch_market, source.fetch_macro):
+    for fetch in (source.fetch_market, source.fetch_macro, source.fetch_calendar):
         parts = pl.concat([fetch(Window(FROM, cut)), fetch(Window(cut, TO))])
         whole = fetch(Window(FROM, TO))
         assert parts.sort(pl.all()).equals(whole.sort(pl.all()))
@@ -92,6 +94,13 @@ def test_files_give_back_the_rows_they_were_written_from(source):
     year = Window(FROM, TO)
     assert source.fetch_market(year).equals(SAMPLE.fetch_market(year))
     assert source.fetch_macro(year).equals(SAMPLE.fetch_macro(year))
+    assert source.fetch_calendar(year).equals(SAMPLE.fetch_calendar(year))
+
+
+def test_a_release_is_known_thirty_days_ahead(source):
+    calendar = source.fetch_calendar(ALL)
+    ahead = calendar["release_datetime"] - calendar["known_at"]
+    assert ahead.unique().to_list() == [timedelta(days=30)]
 
 
 def test_settings_choose_the_source(tmp_path):

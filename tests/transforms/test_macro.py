@@ -269,3 +269,104 @@ def test_nothing_is_used_before_its_release():
     rows = align_macro(RAW, SESSIONS).drop_nulls("as_of_release")
     assert rows.height == SESSIONS.height
     assert (rows["as_of_release"] <= rows["known_at"]).all()
+
+
+# No consumer prices and no unemployment rate were ever published for October 2025.
+
+SHUTDOWN = xnys_sessions(date(2025, 9, 1), date(2026, 12, 31))
+RELEASES = {  # reference month to the day of its release, where it was not the 12th
+    date(2025, 9, 1): "2025-10-24T12:30",
+    date(2025, 11, 1): "2025-12-18T13:30",
+}
+
+
+def prices(last: date, *, of_october: float | None = None) -> pl.DataFrame:
+    """A price index from 2014, rising by 0.2% a month, its growth bent in 2024."""
+    months = pl.date_range(date(2014, 1, 1), last, "1mo", eager=True).to_list()
+    rows = []
+    for n, month in enumerate(months):
+        level = 200.0 * 1.002**n + (3.0 if month.year == 2024 else 0.0)
+        if month == date(2025, 10, 1):
+            if of_october is None:
+                continue
+            level = of_october
+        next_month = (month + timedelta(days=32)).replace(day=12)
+        rows.append(
+            vintage("CPIAUCSL", str(month), RELEASES.get(month, f"{next_month}T13:30"), level)
+        )
+    return macro(*rows)
+
+
+def test_a_month_never_published_turns_stale_and_is_not_filled():
+    rows = align_macro(prices(date(2025, 12, 1)), SHUTDOWN)
+    september = at(rows, "2025-10-27")["cpi_yoy"]
+    assert september is not None
+    assert at(rows, "2025-10-24")["as_of_release"] == utc("2025-09-12T13:30")
+    assert at(rows, "2025-12-12")["cpi_yoy"] == september  # 75 days after September's end: the 14th
+    for day in ("2025-12-15", "2025-12-16", "2025-12-18"):
+        stale = at(rows, day)
+        assert (stale["cpi_yoy"], stale["cpi_yoy_z"], stale["as_of_release"]) == (None, None, None)
+    assert at(rows, "2025-12-19")["cpi_yoy"] is not None
+
+
+def test_the_month_after_a_gap_compares_with_its_own_month_a_year_before():
+    raw = prices(date(2025, 12, 1))
+    level = dict(raw.select("macro_value_date", "value").rows())
+    row = at(align_macro(raw, SHUTDOWN), "2025-12-19")
+    expected = 100.0 * (level[date(2025, 11, 1)] / level[date(2024, 11, 1)] - 1.0)
+    assert row["cpi_yoy"] == pytest.approx(expected)
+    assert row["as_of_release"] == utc("2025-12-18T13:30")
+    # Twelve rows back, counted without the gap, would be October 2024.
+    wrong = 100.0 * (level[date(2025, 11, 1)] / level[date(2024, 10, 1)] - 1.0)
+    assert abs(row["cpi_yoy"] - wrong) > 0.1
+
+
+def test_a_year_later_the_gap_has_no_inflation_rate_of_its_own():
+    rows = align_macro(prices(date(2026, 11, 1)), SHUTDOWN)
+    level = dict(prices(date(2026, 11, 1)).select("macro_value_date", "value").rows())
+    of_september = 100.0 * (level[date(2026, 9, 1)] / level[date(2025, 9, 1)] - 1.0)
+    after_october = at(rows, "2026-11-13")  # October 2026 is out since the 12th
+    assert after_october["cpi_yoy"] == pytest.approx(of_september)
+    of_november = 100.0 * (level[date(2026, 11, 1)] / level[date(2025, 11, 1)] - 1.0)
+    assert at(rows, "2026-12-15")["cpi_yoy"] == pytest.approx(of_november)
+
+
+def test_a_z_score_leaves_the_missing_month_out():
+    raw = prices(date(2025, 12, 1))
+    level = dict(raw.select("macro_value_date", "value").rows())
+    rates = {
+        month: 100.0 * (value / level[before] - 1.0)
+        for month, value in level.items()
+        if (before := month.replace(year=month.year - 1)) in level
+    }
+    until = date(2025, 11, 1)
+    window = [rate for month, rate in rates.items() if date(2015, 12, 1) <= month <= until]
+    assert len(window) == 119
+    z = at(align_macro(raw, SHUTDOWN), "2025-12-19")["cpi_yoy_z"]
+    assert z == pytest.approx((rates[until] - mean(window)) / stdev(window))
+
+
+def filled(raw: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Planted: the missing month is September's value, released with November's."""
+    level = raw.filter(macro_value_date=date(2025, 9, 1))["value"].item()
+    return align_macro(
+        pl.concat([raw, macro(vintage("CPIAUCSL", "2025-10-01", "2025-11-13T13:30", level))]),
+        sessions,
+    )
+
+
+def test_the_check_catches_a_filled_month():
+    rows = filled(prices(date(2025, 12, 1)), SHUTDOWN)
+    assert at(rows, "2025-12-16")["cpi_yoy"] is not None
+    assert at(rows, "2025-12-12")["cpi_yoy"] != at(rows, "2025-10-27")["cpi_yoy"]
+
+
+def test_a_missing_unemployment_rate_turns_stale_too():
+    raw = macro(
+        vintage("UNRATE", "2025-08-01", "2025-09-05T12:30", 4.3),
+        vintage("UNRATE", "2025-09-01", "2025-11-20T13:30", 4.4),  # six weeks late
+        vintage("UNRATE", "2025-11-01", "2025-12-16T13:30", 4.6),
+    )
+    rows = align_macro(raw, SHUTDOWN)
+    days = ("2025-11-14", "2025-11-17", "2025-11-20", "2025-11-21", "2025-12-15", "2025-12-17")
+    assert [at(rows, day)["unemp"] for day in days] == [4.3, None, None, 4.4, None, 4.6]

@@ -5,7 +5,9 @@ RiskcastError
 ├── DeclarationError         a table, step or product declaration contradicts itself
 ├── SourceError              data could not be fetched or does not have the promised shape
 │   ├── SourceMissing        a file, column or series the source promises is not there
-│   └── SourceMalformed      a value is of the wrong type, duplicated or impossible
+│   ├── SourceMalformed      a value is of the wrong type, duplicated or impossible
+│   ├── SourceRefused        a key is missing, or the vendor refuses it
+│   └── SourceUnreachable    no answer within the time and tries allowed
 ├── LakeError
 │   ├── TableMissing         read before anything wrote it
 │   ├── ContractBroken       rows offered for writing break the table's declaration
@@ -54,6 +56,26 @@ class SourceMissing(SourceError):
 
 class SourceMalformed(SourceError):
     code = "source-malformed"
+
+
+class SourceRefused(SourceError):
+    code = "source-refused"
+
+
+class SourceUnreachable(SourceError):
+    """No usable answer; another try may get one.
+
+    Attributes
+    ----------
+    retry_after : float or None
+        Seconds the server asked to be left alone.
+    """
+
+    code = "source-unreachable"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class LakeError(RiskcastError):

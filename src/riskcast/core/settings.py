@@ -12,7 +12,8 @@ from riskcast.core.errors import SettingsError
 
 PREFIX = "RISKCAST_"
 LOOPBACK = "127.0.0.1"
-SOURCES = ("sample", "files")
+SOURCES = ("sample", "files", "live")
+MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here",)
 
 
@@ -32,8 +33,18 @@ class Settings:
     """
 
     home: str = _setting(".riskcast", "Folder for everything the installation writes.")
-    source: str = _setting("sample", "Where data comes from: sample (bundled) or files.")
+    source: str = _setting("sample", "Where data comes from: sample (bundled), files or live.")
     files: str = _setting("", "Folder of CSV or Parquet files when source is files.")
+    market: str = _setting(
+        "yahoo", "Vendor of live bars: yahoo, stooq, tiingo or alphavantage (by key)."
+    )
+    market_url: str = _setting(
+        "", "Other address of the vendor of bars, for a proxy or mirror; not for yahoo."
+    )
+    fred_url: str = _setting("", "Other address of FRED and ALFRED, for a proxy or mirror.")
+    pmi_url: str = _setting(
+        "", "ISM PMI: another DBnomics-style address, or a CSV file with columns month, value."
+    )
     lake: str = _setting("", "Lake root: a folder or s3://bucket/prefix. Default: <home>/lake.")
     asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
     mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
@@ -56,6 +67,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise SettingsError(f"RISKCAST_SOURCE={self.source!r}: expected one of {SOURCES}")
+        if self.market not in MARKETS:
+            raise SettingsError(f"RISKCAST_MARKET={self.market!r}: expected one of {MARKETS}")
+        if self.market_url and self.market == "yahoo":
+            raise SettingsError(
+                "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
+            )
+        for name in ("market_url", "fred_url"):
+            value = getattr(self, name)
+            if value and not value.startswith(("http://", "https://")):
+                raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.place not in PLACES:
             raise SettingsError(f"RISKCAST_PLACE={self.place!r}: expected one of {PLACES}")
         if self.source == "files" and not self.files:
@@ -94,6 +115,11 @@ class Settings:
     @property
     def asset_symbol(self) -> str:
         return self.asset or ("GSPC" if self.source == "sample" else "SPY")
+
+    @property
+    def cache_path(self) -> Path:
+        """Folder of answers kept while a fetch is under way."""
+        return self.home_path / "cache"
 
     @property
     def mlflow_uri(self) -> str:

@@ -1,4 +1,4 @@
-"""Where data comes from: the bundled sample or a folder of files."""
+"""Where data comes from: the bundled sample, a folder of files, or live vendors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from riskcast.sources.sample import SampleSource
 
 
 def open_source(settings: Settings) -> Source:
-    """Return the source that the settings name; nothing is read yet."""
+    """Return the source that the settings name; nothing is read or asked yet."""
+    if settings.source == "live":
+        # Imported here: HTTP and its retries are no business of a run on files.
+        from riskcast.sources.live import LiveSource
+
+        return LiveSource(settings)
     if settings.source == "files":
         return FilesSource(Path(settings.files), settings.asset_symbol)
     return SampleSource(settings.asset_symbol)

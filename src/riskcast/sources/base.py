@@ -1,7 +1,8 @@
-"""What a source is: somewhere market bars and macro values come from."""
+"""What a source is: somewhere bars, macro values and release schedules come from."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Protocol
 
 import polars as pl
@@ -12,9 +13,17 @@ from riskcast.transforms.sessions import is_session
 
 
 class Source(Protocol):
-    """Rows in the shape of the bronze tables, `ingested_at` left to the lake."""
+    """Rows in the shape of the bronze tables, `ingested_at` left to the lake.
+
+    Attributes
+    ----------
+    look_back : timedelta
+        How long after its official release a row may still first turn up. Zero where nothing
+        is ever late.
+    """
 
     name: str
+    look_back: timedelta
 
     def fetch_market(self, window: Window) -> pl.DataFrame:
         """Return bars of `raw.market` that became known in the window, with known_at and source.
@@ -28,6 +37,10 @@ class Source(Protocol):
 
     def fetch_macro(self, window: Window) -> pl.DataFrame:
         """Return observations of `raw.macro` released in the window, one row per vintage."""
+        ...
+
+    def fetch_calendar(self, window: Window) -> pl.DataFrame:
+        """Return releases of `release_calendar` that became known in the window."""
         ...
 
     def newest(self) -> str:

@@ -6,7 +6,9 @@ from datetime import datetime
 
 import polars as pl
 
+from riskcast.core.clock import wall
 from riskcast.core.errors import SourceMalformed
+from riskcast.core.window import Window
 from riskcast.sources.reading import Read
 from riskcast.tables import Column, Kind, Table
 from riskcast.tables.spec import SOURCE
@@ -38,6 +40,24 @@ def check_rows(read: Read, table: Table, now: datetime) -> None:
             broken = (pl.col("price_basis") != "spot") & (pl.col(price) <= 0.0)
             _refuse(read, price, broken, "is not positive, and price_basis is not spot")
     _refuse_repeated(read, table.key)
+
+
+def settled(what: str, rows: pl.DataFrame, table: Table, window: Window) -> pl.DataFrame:
+    """Return a vendor's rows that are known in the window and by now, checked.
+
+    What is not known yet, today's unfinished bar for one, is left for a later window.
+
+    Raises
+    ------
+    SourceMalformed
+        As `check_rows`, naming `what`.
+    """
+    now = wall()
+    end = min(window.end, now)
+    known = rows.filter((pl.col("known_at") > window.start) & (pl.col("known_at") <= end))
+    place = pl.Series("place", range(1, known.height + 1), dtype=pl.Int64)
+    check_rows(Read(what, known, place, "row"), table, now)
+    return known
 
 
 def _rules(column: Column, now: datetime) -> list[tuple[pl.Expr, str]]:

@@ -39,14 +39,15 @@ class Read:
     ----------
     rows : DataFrame
         Columns in their declared types.
-    path : Path
+    path : Path or str
+        The file, or what stands for one.
     place : Series
         Number of each row in the file.
     unit : {"line", "row"}
         What `place` counts.
     """
 
-    path: Path
+    path: Path | str
     rows: pl.DataFrame
     place: pl.Series
     unit: str

@@ -1,16 +1,17 @@
-"""When the sample's macro values count as released: simple rules in New York time.
+"""When macro values count as released where no source says so: simple rules in New York time.
 
-Rules stand in for calendars the sample does not carry. They err on the late side, so a value is
-never used before the public had it.
+Rules stand in for calendars that the data does not carry. They err on the late side, so a value
+is never used before the public had it.
 """
 
 from __future__ import annotations
 
 from datetime import date, time, timedelta
+from functools import cache
 
 import polars as pl
 
-from riskcast.transforms.sessions import INSTANT, next_session
+from riskcast.transforms.sessions import FIRST, INSTANT, LAST, next_session
 
 NEW_YORK = "America/New_York"
 FRIDAY = 4
@@ -46,6 +47,26 @@ def on_10th(month: date) -> date:
 def on_20th(month: date) -> date:
     """Consumer prices: the 20th of the following month; the Bureau mostly has them by the 15th."""
     return next_month(month).replace(day=20)
+
+
+@cache
+def _federal_holidays() -> frozenset[date]:
+    from pandas.tseries.holiday import USFederalHolidayCalendar  # half a second, first use only
+
+    return frozenset(USFederalHolidayCalendar().holidays(FIRST, LAST).date)
+
+
+def is_federal_holiday(day: date) -> bool:
+    """Whether the Federal Reserve and the bond market rest, as on Columbus Day."""
+    return day in _federal_holidays()
+
+
+def next_business_day(day: date) -> date:
+    """Return the first session after `day` that is no federal holiday."""
+    day = next_session(day)
+    while is_federal_holiday(day):
+        day = next_session(day)
+    return day
 
 
 RULES = {

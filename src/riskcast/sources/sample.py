@@ -8,7 +8,7 @@ spot from 1986, core CPI and Moody's yields by month. Everything ends with the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +19,20 @@ from riskcast.core.errors import SourceMissing
 from riskcast.core.window import Window
 from riskcast.sources import simulate
 from riskcast.sources.base import known_in, last_session
-from riskcast.sources.releases import release_datetime
-from riskcast.tables.bronze import RAW_MACRO, RAW_MARKET
+from riskcast.sources.releases import RULES, release_datetime
+from riskcast.sources.schedule import fomc_decisions, scheduled
+from riskcast.tables.bronze import RAW_MACRO, RAW_MARKET, RELEASE_CALENDAR
 from riskcast.tables.columns import PRICE_BASIS
 from riskcast.transforms.sessions import known_at, session_known_at
 
 LAST = date(2018, 12, 31)
 SIMULATED = "simulated"
+# Event and the rule that dates its figure in this sample.
+CALENDAR = {
+    "cpi": RULES["CPILFESL"],
+    "nfp": RULES["UNRATE"],
+    "ism_pmi": RULES["ISM_MAN_PMI"],
+}
 _EMPTY = pl.lit(None, pl.Float64)
 
 
@@ -46,6 +53,7 @@ class SampleSource:
     """
 
     name = "sample"
+    look_back = timedelta(0)
 
     def __init__(self, asset: str = "GSPC", *, last: date = LAST) -> None:
         self.asset = asset
@@ -59,6 +67,10 @@ class SampleSource:
     def fetch_macro(self, window: Window) -> pl.DataFrame:
         """Return the macro values released in the window."""
         return known_in(self._macro, window)
+
+    def fetch_calendar(self, window: Window) -> pl.DataFrame:
+        """Return the releases that became known in the window, by the sample's own rules."""
+        return known_in(self._calendar, window)
 
     def newest(self) -> str:
         """Return the asset's last session, ISO date; raise SourceMissing if it has none."""
@@ -78,6 +90,17 @@ class SampleSource:
         )
         released = rows.filter(pl.col("known_at") <= self.end)
         return released.select(*columns, "known_at", "source").sort(RAW_MACRO.key)
+
+    @cached_property
+    def _calendar(self) -> pl.DataFrame:
+        until = self.last.replace(day=1)
+        months = pl.date_range(simulate.MACRO_FROM, until, "1mo", eager=True).to_list()
+        rows = [fomc_decisions()] + [
+            scheduled(event, [rule(month) for month in months], at, "sample.rule", of=months)
+            for event, (rule, at) in CALENDAR.items()
+        ]
+        known = pl.concat(rows).filter(pl.col("known_at") <= self.end)
+        return known.sort(RELEASE_CALENDAR.key)
 
 
 def _bars(last: date) -> Iterator[pl.DataFrame]:

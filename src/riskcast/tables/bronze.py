@@ -54,3 +54,23 @@ SESSIONS = Table(
     time="session",
     write=Write.UPSERT,
 )
+
+RELEASE_CALENDAR = Table(
+    Layer.BRONZE,
+    "release_calendar",
+    "When figures and decisions are due. Schedules are public long before: a row is known 30 days "
+    "ahead of its release, later only where it was announced later.",
+    columns=(
+        Column("event", Kind.TEXT, "cpi, nfp, ppi, ism_pmi, fomc_decision, ..."),
+        Column(
+            "ref_period",
+            Kind.DATE,
+            "First day of the period the release is about, where the schedule says.",
+            nullable=True,
+        ),
+        Column("release_datetime", Kind.INSTANT, "UTC instant of the release."),
+    ),
+    key=("event", "release_datetime"),
+    time="release_datetime",
+    write=Write.UPSERT,
+)

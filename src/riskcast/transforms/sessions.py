@@ -112,6 +112,21 @@ def previous_session(day: date) -> date:
     return day
 
 
+def last_known_session(now: datetime) -> date:
+    """Return the last session whose bar is known at `now`.
+
+    Raises
+    ------
+    NoSuchSession
+        If no session of the calendar is.
+    """
+    known = _calendar().filter(pl.col("known_at") <= now)["session"]
+    if known.is_empty():
+        raise NoSuchSession(f"{now:%Y-%m-%d}: the {EXCHANGE} calendar begins with {FIRST}")
+    last: date = known[-1]
+    return last
+
+
 def session_known_at(day: date) -> datetime:
     """Return the instant at which the bar of session `day` is known.
 
