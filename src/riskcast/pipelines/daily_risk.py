@@ -58,8 +58,8 @@ MARKET_DAILY = Pipeline(
         Step(
             "ingest_market",
             "riskcast.jobs.ingest:ingest_market",
-            writes=(bronze.RAW_MARKET,),
-            uses=("source", "window"),
+            writes=(bronze.RAW_MARKET, bronze.QUARANTINE),
+            uses=("source", "lake", "window"),
         ),
         Step(
             "ingest_macro",
@@ -70,7 +70,7 @@ MARKET_DAILY = Pipeline(
         Step(
             "curate_market",
             "riskcast.transforms.market:curate_market",
-            reads=(bronze.RAW_MARKET.as_of(), bronze.SESSIONS.as_of()),
+            reads=(bronze.RAW_MARKET.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
             writes=(silver.MARKET_DAILY,),
         ),
         Step(
