@@ -79,7 +79,18 @@ MARKET_DAILY = Pipeline(
             reads=(bronze.RAW_MACRO.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
             writes=(silver.MACRO_ALIGNED,),
         ),
-        FIT_REGIMES_DUE,
+        Step(
+            "check",
+            "riskcast.jobs.check:check",
+            reads=(
+                silver.MARKET_DAILY.as_of(),
+                silver.MACRO_ALIGNED.as_of(),
+                bronze.SESSIONS.as_of(),
+            ),
+            uses=("asset", "window"),
+            product=DAILY_RISK,
+        ),
+        replace(FIT_REGIMES_DUE, after=("check",)),
         Step(
             "features",
             "riskcast.regimes.daily:build_features",
@@ -90,6 +101,7 @@ MARKET_DAILY = Pipeline(
             ),
             writes=(gold.FEATURES_DAILY,),
             uses=("asset",),
+            after=("check",),
         ),
         Step(
             "labels",
