@@ -92,7 +92,7 @@ def test_a_hole_before_the_window_does_not_stop_todays_line(frames):
 def test_a_jump_of_a_fund_stops_the_line_and_one_of_an_index_does_not(frames):
     market, macro, sessions = frames
     judge(changed(market, "VIX", ret=0.77), macro, sessions)
-    with pytest.raises(ContractBroken, match="moves by less than 40%.*symbol=TLT date=2005-12-14"):
+    with pytest.raises(ContractBroken, match=r"moves by less than 40%.*symbol=TLT date=2005-12-14"):
         judge(changed(market, "TLT", ret=-0.45), macro, sessions)
 
 
@@ -168,7 +168,7 @@ def test_a_required_bar_held_back_stops_the_line_before_features():
     lake = MemoryLake()
     ports = Ports(Settings(), lake=lake)
     ports.source = Spoilt("GSPC", close=-1.0)
-    with pytest.raises(ContractBroken, match="required symbol.*symbol=GSPC date=2005-12-14"):
+    with pytest.raises(ContractBroken, match=r"required symbol.*symbol=GSPC date=2005-12-14"):
         run_pipeline(MARKET_DAILY, HISTORY, ports)
     assert lake.version(FEATURES_DAILY) is None
     assert lake.read(QUARANTINE)["rule"].to_list() == ["prices are positive numbers"]

@@ -103,7 +103,7 @@ def audit(suites: Iterable[tuple[Suite, pl.DataFrame]], site: Path | None = None
 
     context = _context(site)
     source = context.data_sources.add_pandas("lake")
-    findings = []
+    findings: list[Finding] = []
     for suite, frame in suites:
         asset = source.add_dataframe_asset(suite.name)
         batch = asset.add_batch_definition_whole_dataframe("rows")
@@ -121,8 +121,8 @@ def audit(suites: Iterable[tuple[Suite, pl.DataFrame]], site: Path | None = None
             },
         )
         ran = context.checkpoints.add(checkpoint).run({"dataframe": frame.to_pandas()})
-        for result in next(iter(ran.run_results.values())).results:
-            findings.append(_finding(suite, frame.height, result))
+        results = next(iter(ran.run_results.values())).results
+        findings += [_finding(suite, frame.height, result) for result in results]
     if site is not None:
         context.build_data_docs()
     return findings
@@ -170,16 +170,18 @@ def _declared(table: Table) -> Iterator[Any]:
     for column in table.every_column:
         if column == INGESTED_AT:
             continue
-        name, note = column.name, {"notes": column.doc}
+        name, about = column.name, column.doc
         if not column.nullable or name in table.key:
-            said = {"rule": f"{name} is not null"}
-            yield gxe.ExpectColumnValuesToNotBeNull(column=name, meta=said, **note)
+            rule = {"rule": f"{name} is not null"}
+            yield gxe.ExpectColumnValuesToNotBeNull(column=name, meta=rule, notes=about)
         if column.kind in NUMERIC and (column.low is not None or column.high is not None):
             yield _between(name, column.low, column.high, _bounds(name, column.low, column.high))
         if column.choices:
-            said = {"rule": f"{name} is one of {', '.join(column.choices)}"}
+            rule = {"rule": f"{name} is one of {', '.join(column.choices)}"}
             values = list(column.choices)
-            yield gxe.ExpectColumnValuesToBeInSet(column=name, value_set=values, meta=said, **note)
+            yield gxe.ExpectColumnValuesToBeInSet(
+                column=name, value_set=values, meta=rule, notes=about
+            )
 
 
 def _bounds(name: str, low: float | None, high: float | None) -> str:
