@@ -1,6 +1,7 @@
 """The main job on a small window: data in, a gated model and a forecast out."""
 
 import json
+from datetime import date
 
 import polars as pl
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from riskcast.core.errors import GateRefused
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
+from riskcast.jobs.replay import replay
 from riskcast.lake import open_lake
-from riskcast.pipelines import FIRST_RUN, MARKET_DAILY, TRAIN_DAILY_RISK
+from riskcast.pipelines import FIRST_RUN, MARKET_DAILY, PIPELINES, TRAIN_DAILY_RISK, ancestry
 from riskcast.products import DAILY_RISK
 from riskcast.registry import CHAMPION, Registry
 from riskcast.runner import Ports, run_pipeline
@@ -48,7 +50,8 @@ def test_a_forecast_of_the_last_session_comes_out(lake):
 
 def test_the_forecast_names_what_it_was_made_from(lake, settings):
     lineage = json.loads(lake.read(PREDICTIONS_DAILY)["lineage"][0])
-    assert lineage["tables"] == {t.name: lake.version(t) for t in (FEATURES_DAILY, LABELS_DAILY)}
+    made_from = ancestry(PIPELINES.values(), FEATURES_DAILY)
+    assert lineage["tables"] == {t.name: lake.version(t) for t in (*made_from, LABELS_DAILY)}
     loaded = Registry(settings).load(DAILY_RISK.name, CHAMPION)
     assert lineage["digest"] == loaded.digest
 
@@ -100,6 +103,15 @@ def test_a_new_session_is_forecast_by_the_standing_champion(lake, settings):
     assert {r.step: r.rows for r in done}["forecast"] == {PREDICTIONS_DAILY.name: 1}
     last = lake.read(PREDICTIONS_DAILY).sort("date").row(-1, named=True)
     assert (str(last["date"]), last["model_version"]) == ("2007-01-03", "1")
+
+
+def test_both_forecasts_replay_to_the_bit(lake, settings):
+    for day in (date(2006, 12, 29), date(2007, 1, 3)):
+        found = replay(
+            day, lake=lake, registry=Registry(settings), product=DAILY_RISK, asset="GSPC"
+        )
+        assert found.equal, found.differences
+        assert found.slots == (CHAMPION,)
 
 
 def test_a_refused_recipe_leaves_the_champion_and_fails_the_step(lake, settings):
