@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -10,8 +11,9 @@ import pytest
 from riskcast.core.errors import GateRefused
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
+from riskcast.jobs.replay import replay
 from riskcast.lake import open_lake
-from riskcast.pipelines import FIRST_RUN, MARKET_DAILY, TRAIN_DAILY_RISK
+from riskcast.pipelines import FIRST_RUN, MARKET_DAILY, PIPELINES, TRAIN_DAILY_RISK, ancestry
 from riskcast.products import DAILY_RISK
 from riskcast.registry import CHAMPION, Registry
 from riskcast.runner import Ports, run_pipeline
@@ -57,7 +59,8 @@ def test_a_forecast_of_the_last_session_comes_out(lake):
 
 def test_the_forecast_names_what_it_was_made_from(lake, settings):
     lineage = json.loads(lake.read(PREDICTIONS_DAILY)["lineage"][0])
-    assert lineage["tables"] == {t.name: lake.version(t) for t in (FEATURES_DAILY, LABELS_DAILY)}
+    made_from = ancestry(PIPELINES.values(), FEATURES_DAILY)
+    assert lineage["tables"] == {t.name: lake.version(t) for t in (*made_from, LABELS_DAILY)}
     loaded = Registry(settings).load(DAILY_RISK.name, CHAMPION)
     assert lineage["digest"] == loaded.digest
 
@@ -107,6 +110,16 @@ def test_a_new_session_is_forecast_by_the_standing_champion(own):
     assert {r.step: r.rows for r in done}["forecast"] == {PREDICTIONS_DAILY.name: 1}
     last = open_lake(own).read(PREDICTIONS_DAILY).sort("date").row(-1, named=True)
     assert (str(last["date"]), last["model_version"]) == ("2007-01-03", "1")
+
+
+def test_both_forecasts_replay_to_the_bit(own):
+    run_pipeline(MARKET_DAILY, Window.parse("2007-01-01", "2007-01-03"), Ports(own))
+    for day in (date(2006, 12, 29), date(2007, 1, 3)):
+        found = replay(
+            day, lake=open_lake(own), registry=Registry(own), product=DAILY_RISK, asset="GSPC"
+        )
+        assert found.equal, found.differences
+        assert found.slots == (CHAMPION,)
 
 
 def test_a_refused_recipe_leaves_the_champion_and_fails_the_step(own):

@@ -115,7 +115,8 @@ def test_a_threshold_from_the_full_sample_is_caught():
 
 
 def test_a_leak_that_survives_truncation_is_caught_by_replacing_the_future():
-    still = pl.concat([bars("SPY", [0.0] * 40), bars("VIX", [0.0] * 40, level=15.0)])
+    vix = bars("VIX", [0.0] * 40, level=15.0, basis="index")
+    still = pl.concat([bars("SPY", [0.0] * 40), vix])
     leak = pl.col("vix").shift(-1).fill_null(15.0)  # what a cut leaves, by luck, is the truth
     with pytest.raises(AssertionError, match=r"vix.*values after"):
         assert_no_lookahead(leaking(leak), {"market": still, "macro": no_macro()})

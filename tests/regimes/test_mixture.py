@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 from riskcast.regimes.mixture import Mixture, fit_mixture, match, order_by
 
@@ -25,9 +26,25 @@ def test_probabilities_sum_to_one_and_follow_the_clouds():
     assert p.argmax(axis=1).tolist() == [0, 1, 2]
 
 
-def test_a_row_s_probabilities_do_not_depend_on_other_rows():
-    whole = mixture().probabilities(ROWS)
-    assert mixture().probabilities(ROWS[5:6]) == pytest.approx(whole[5:6], rel=1e-12)
+@pytest.mark.parametrize("of", ["probabilities", "distances"])
+def test_a_row_comes_out_the_same_to_the_bit_alone_and_among_others(of):
+    measure = getattr(mixture(), of)
+    whole = measure(ROWS)
+    for size in (1, 2, 3, 7, 64, 501):
+        parts = [measure(ROWS[i : i + size]) for i in range(0, len(ROWS), size)]
+        assert (np.concatenate(parts) == whole).all()
+
+
+def test_densities_are_those_of_scipy():
+    found, z = mixture(), mixture().standardise(ROWS)
+    density = np.column_stack(
+        [
+            w * multivariate_normal.pdf(z, m, c)
+            for w, m, c in zip(found.weights, found.means, found.covariances, strict=True)
+        ]
+    )
+    expected = density / density.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.probabilities(ROWS), expected, rtol=1e-9, atol=1e-300)
 
 
 def test_distance_is_zero_at_the_centre_and_euclidean_for_a_unit_covariance():

@@ -125,14 +125,34 @@ def test_a_bar_without_range_stays_without():
     assert (row["high"], row["low"], row["close"]) == (None, None, 100.0)
 
 
-def test_a_restated_bar_moves_the_next_return_to_the_restatement():
-    restated = utc("2018-08-01T12:00")
-    raw = market(bar("SPY", "2018-07-02", close=99.0), bar("SPY", "2018-07-03")).with_columns(
-        known_at=pl.when(pl.col("date") == date(2018, 7, 2))
-        .then(pl.lit(restated))
-        .otherwise("known_at")
-    )
-    assert curate_market(raw, YEAR)["known_at"].to_list() == [restated, restated]
+def told(at: str, **values: object) -> pl.DataFrame:
+    return market(bar("SPY", **values)).with_columns(known_at=pl.lit(utc(at)))
+
+
+def test_a_return_starts_from_what_was_told_of_the_previous_bar_by_then():
+    first = market(bar("SPY", "2018-07-02", close=100.0), bar("SPY", "2018-07-03", close=99.0))
+    seen = told("2018-07-03T17:15", day="2018-07-02", close=98.0)
+    too_late = told("2018-07-03T17:16", day="2018-07-02", close=50.0)
+    rows = curate_market(pl.concat([first, seen, too_late]), YEAR)
+    assert rows["ret"].to_list() == [None, pytest.approx(log(99 / 98))]
+    assert rows["close"].to_list() == [100.0, 99.0]
+    assert rows["known_at"].to_list() == first["known_at"].to_list()
+
+
+def test_a_bar_that_came_after_a_later_one_is_left_out():
+    first = market(bar("SPY", "2018-07-02"), bar("SPY", "2018-07-05", close=104.0))
+    late = told("2018-07-06T12:00", day="2018-07-03", close=101.0)
+    after = market(bar("SPY", "2018-07-06", close=105.0))
+    rows = curate_market(pl.concat([first, late, after]), YEAR)
+    assert rows["date"].to_list() == [date(2018, 7, 2), date(2018, 7, 5), date(2018, 7, 6)]
+    assert rows["ret"].to_list()[1:] == [pytest.approx(log(1.04)), pytest.approx(log(105 / 104))]
+
+
+def test_a_bar_that_came_with_the_next_one_is_kept():
+    first = market(bar("SPY", "2018-07-02"), bar("SPY", "2018-07-05", close=104.0))
+    late = told("2018-07-05T20:15", day="2018-07-03", close=101.0)
+    rows = curate_market(pl.concat([first, late]), YEAR)
+    assert rows["ret"].to_list() == [None, pytest.approx(log(1.01)), pytest.approx(log(104 / 101))]
 
 
 # Nothing known after a cut may change a row known by then.
@@ -164,7 +184,21 @@ def a_market() -> pl.DataFrame:
     return market(*rows)
 
 
-RAW = a_market()
+def with_vintages(raw: pl.DataFrame) -> pl.DataFrame:
+    """Every third bar restated some hours to weeks later, every eleventh late."""
+    n = pl.int_range(pl.len())
+    later = pl.col("known_at") + pl.duration(hours=n * 37 % 500 + 1)
+    restated = raw.filter(n % 3 == 0).with_columns(
+        pl.col("adj_close") * 0.97, later.dt.cast_time_unit("us").alias("known_at")
+    )
+    late = pl.when(n % 11 == 5).then(pl.col("known_at") + pl.duration(hours=60))
+    moved = raw.with_columns(late.otherwise("known_at").dt.cast_time_unit("us").alias("known_at"))
+    return pl.concat([moved, restated.filter(n % 2 == 0), restated]).unique(
+        ["symbol", "date", "known_at"], keep="first", maintain_order=True
+    )
+
+
+RAW = with_vintages(a_market())
 cuts = st.integers(0, 60 * 24).map(lambda hours: utc("2018-06-20T00:00") + timedelta(hours=hours))
 
 
@@ -193,7 +227,26 @@ def test_curating_is_blind_to_what_comes_later(cut):
     assert not changed_by_perturbation(curate_market, RAW, YEAR, cut, VALUES)
 
 
-@pytest.mark.parametrize("leak", [shifted, filled, rescaled])
+def newest(raw: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Planted: the vintage told last, under the instant of the first."""
+    ordered = raw.sort("known_at")
+    values = ordered.unique(["symbol", "date"], keep="last").drop("known_at")
+    first = ordered.unique(["symbol", "date"], keep="first").select("symbol", "date", "known_at")
+    return curate_market(values.join(first, on=["symbol", "date"]).select(raw.columns), sessions)
+
+
+def starts_from_newest(raw: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Planted: only the start of each return is of the vintage told last."""
+    rows = curate_market(raw, sessions)
+    last = raw.sort("known_at").unique(["symbol", "date"], keep="last")
+    closes = last.select("symbol", "date", pl.col("adj_close").alias("last"))
+    start = pl.col("last").shift(1).over("symbol")
+    return rows.join(closes, on=["symbol", "date"], maintain_order="left", how="left").with_columns(
+        ret=pl.col("adj_close") / start
+    )
+
+
+@pytest.mark.parametrize("leak", [shifted, filled, rescaled, newest, starts_from_newest])
 def test_the_check_catches_a_planted_leak(leak):
     cuts = RAW["known_at"].unique().sort()[5:-5]
     assert any(changed_by_truncation(leak, RAW, YEAR, cut) for cut in cuts)

@@ -1,6 +1,7 @@
 """The riskcast command. Data goes to stdout, progress and errors to stderr.
 
-Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 a named error, 4 a gate refused the candidate.
+Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 a named error, 4 a gate refused the candidate,
+5 a replay differs from what was published.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rich.console import Console
 from riskcast import __version__
 from riskcast.cli.data import add_to as add_data
 from riskcast.cli.models import add_to as add_models
+from riskcast.cli.past import add_to as add_past
 from riskcast.cli.stack import add_to as add_stack
 from riskcast.core.errors import GateRefused, RiskcastError
 
@@ -22,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for add in (add_data, add_models, add_stack):
+for add in (add_data, add_models, add_past, add_stack):
     add(app)
 
 

@@ -69,10 +69,23 @@ def products() -> None:
 
 
 def docs(
+    what: Annotated[
+        str, typer.Argument(help="data: the site of the lake's tables and checks.")
+    ] = "",
     check: Annotated[bool, typer.Option(help="Write nothing; fail if a page is stale.")] = False,
 ) -> None:
-    """Write the generated pages of docs/ from the declarations."""
+    """Write the generated pages of docs/ from the declarations, or the data docs of the lake."""
     from riskcast.cli.reference import pages
+
+    if what == "data":
+        from riskcast.jobs.data_pages import build_data_docs
+        from riskcast.lake import open_lake
+
+        settings = client_settings()
+        typer.echo(build_data_docs(open_lake(settings), settings))
+        return
+    if what:
+        raise typer.BadParameter(f"{what!r}: leave it out, or say data")
 
     root = Path("docs")
     stale = []

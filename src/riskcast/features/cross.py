@@ -7,8 +7,9 @@ contains the session is null.
 from __future__ import annotations
 
 import polars as pl
+import polars.selectors as cs
 
-from riskcast.features.windows import change, log
+from riskcast.features.windows import change, consistent_price, log
 from riskcast.tables import gold
 
 SYMBOLS = tuple(sorted({s for c in gold.FEATURES_DAILY.columns for s in c.symbols}))
@@ -17,7 +18,7 @@ SIMULATED = "simulated"
 
 
 def price(symbol: str) -> pl.Expr:
-    """Return the close, on the adjusted scale, of another symbol in a joined frame."""
+    """Return the `consistent_price` of another symbol in a joined frame."""
     return pl.col(f"{symbol}.price")
 
 
@@ -32,15 +33,18 @@ def join_symbols(bars: pl.DataFrame, market: pl.DataFrame) -> pl.DataFrame:
         ``curated.market_daily``. A symbol it lacks gives columns of nulls.
 
     A bar is visible at a session only if it, and every earlier bar of its symbol that is shown,
-    was known when the asset's own bar was: a late or restated bar gives nulls on the rows that
-    could not have seen it, never a value.
+    was known when the asset's own bar was: a late bar gives nulls on the rows that could not have
+    seen it, never a value. Restatements do not get this far: a bar stands as it was first told.
     """
     for symbol in SYMBOLS:
-        other = market.filter(pl.col("symbol") == symbol).select(
+        own = market.filter(pl.col("symbol") == symbol).sort("date")
+        other = own.with_columns(cs.float().fill_nan(None)).select(
             "date",
-            pl.col("adj_close").fill_nan(None).alias(f"{symbol}.price"),
-            pl.col("high").fill_nan(None).alias(f"{symbol}.high"),
-            pl.col("low").fill_nan(None).alias(f"{symbol}.low"),
+            consistent_price(pl.col("adj_close"), pl.col("ret"), pl.col("price_basis")).alias(
+                f"{symbol}.price"
+            ),
+            pl.col("high").alias(f"{symbol}.high"),
+            pl.col("low").alias(f"{symbol}.low"),
             pl.col("source").alias(f"{symbol}.source"),
             pl.col("known_at").alias(f"{symbol}.known_at"),
         )

@@ -18,7 +18,7 @@ from riskcast.features.ranges import range_columns
 from riskcast.features.returns import core_columns, market_columns
 from riskcast.features.thresholds import threshold_columns
 from riskcast.features.vix import vix_columns
-from riskcast.features.windows import realised_volatility
+from riskcast.features.windows import consistent_price, realised_volatility
 from riskcast.tables import Kind, gold, silver
 
 SOURCE = "derived"
@@ -55,7 +55,8 @@ def build_features(market: pl.DataFrame, macro: pl.DataFrame, *, asset: str) -> 
     """
     bars = asset_bars(market, asset)
     basis = bars["price_basis"][0]
-    returns, close = pl.col("ret"), pl.col("adj_close")
+    returns = pl.col("ret")
+    close = consistent_price(pl.col("adj_close"), returns, pl.col("price_basis"))
     vix = known_only(
         vix_columns(price("VIX"), price("VIX3M"), pl.col("VIX.high"), pl.col("VIX.low"))
     )

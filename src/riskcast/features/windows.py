@@ -9,6 +9,24 @@ import polars as pl
 
 VARIANCE_FLOOR = 1e-8  # daily variance of 1 bp a session: below it is noise of the tick size
 TRADING_DAYS = 252
+RESTATED = ("adjusted", "raw+adj")  # bases of prices that vendors restate for dividends and splits
+
+
+def consistent_price(quoted: pl.Expr, returns: pl.Expr, price_basis: pl.Expr) -> pl.Expr:
+    """Return a price whose changes are true over the whole history, on the scale of the first row.
+
+    Each row of an adjusted price is on the basis that was told at its session, so the levels of
+    two rows differ by the dividends and splits in between. There the returns, each of which has
+    both ends on one basis, are chained. An index or a spot price is never restated for them and
+    stays as quoted. Over one symbol, ascending by date; null where `quoted` is.
+    """
+    before = quoted.forward_fill().shift(1)
+    # A return is unknown after a long gap; the levels are all there is to bridge it.
+    bridged = pl.when((quoted > 0) & (before > 0)).then((quoted / before).log())
+    chained = quoted.drop_nulls().first() * pl.coalesce(returns, bridged, 0.0).cum_sum().exp()
+    return (
+        pl.when(price_basis.is_in(RESTATED) & quoted.is_not_null()).then(chained).otherwise(quoted)
+    )
 
 
 def log(x: pl.Expr) -> pl.Expr:

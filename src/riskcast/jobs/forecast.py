@@ -11,10 +11,11 @@ import polars as pl
 
 from riskcast.core.window import Window
 from riskcast.evaluation.design import real_values
-from riskcast.jobs.lineage import git_sha, table_versions
+from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.lake import Lake
 from riskcast.models.base import Forecasts
 from riskcast.models.served import ServedModel
+from riskcast.pipelines import PIPELINES, ancestry
 from riskcast.products import Product
 from riskcast.registry import LoadedModel, Registry
 from riskcast.tables import output
@@ -56,13 +57,30 @@ def forecast(
     ).sort("date")
     if due.is_empty():
         return standing
+    made_from = ancestry(PIPELINES.values(), product.features)
     lineage = {
-        "tables": table_versions(lake, (product.features, product.labels)),
+        "tables": table_versions(lake, (*made_from, product.labels)),
         "git_sha": git_sha(),
+        "environment": environment_digest(),
         "digest": loaded.digest,
     }
-    made = _rows(due, _apply(loaded.model, due), loaded, lineage)
+    made = forecast_rows(due, loaded, lineage)
     return pl.concat([standing.select(made.columns), made])
+
+
+def forecast_rows(due: pl.DataFrame, loaded: LoadedModel, lineage: dict[str, Any]) -> pl.DataFrame:
+    """Return a row of `predictions_daily` for each row of features.
+
+    One by one, as the API answers: the last bits of a matrix product depend on how many rows it
+    has, and a forecast must not depend on what else was forecast with it.
+
+    Raises
+    ------
+    FeatureMissing
+        If a row lacks a value that the model needs.
+    """
+    single = (due.slice(i, 1) for i in range(due.height))
+    return pl.concat([_rows(row, _apply(loaded.model, row), loaded, lineage) for row in single])
 
 
 def _apply(model: ServedModel, rows: pl.DataFrame) -> Forecasts:

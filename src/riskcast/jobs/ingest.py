@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import polars as pl
 
 from riskcast.core.window import Window
+from riskcast.lake import Lake
 from riskcast.sources import Source
+from riskcast.tables.bronze import QUARANTINE, RAW_MARKET
 from riskcast.transforms.late import with_late_arrivals
+from riskcast.transforms.screening import screen
 from riskcast.transforms.sessions import xnys_sessions
+from riskcast.transforms.vintages import new_vintages
+
+# A return starts at most five sessions back; bars from there on are compared with what is stored.
+LOOKBACK = timedelta(days=14)
 
 
 def ingest_sessions(*, window: Window) -> pl.DataFrame:
@@ -15,9 +24,33 @@ def ingest_sessions(*, window: Window) -> pl.DataFrame:
     return xnys_sessions(window.start.date(), window.end.date())
 
 
-def ingest_market(*, source: Source, window: Window) -> pl.DataFrame:
-    """Return the bars that became known in the window, rows of `raw.market`."""
-    return source.fetch_market(window)
+def ingest_market(
+    *, source: Source, lake: Lake, window: Window
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what is new since the last run: rows of `raw.market` and of `quarantine`.
+
+    New bars of the window, and bars of the two weeks before it that are late or were restated, as
+    `new_vintages` tells. Bars that cannot be true go to the quarantine with the rule they break.
+    Running a window again gives nothing new.
+    """
+    delivered = source.fetch_market(Window(window.start - LOOKBACK, window.end))
+    passed, held = screen(delivered)
+    stored = lake.read(RAW_MARKET, all_vintages=True)
+    return new_vintages(passed, stored, window), _quarantined(held, window)
+
+
+def _quarantined(held: pl.DataFrame, window: Window) -> pl.DataFrame:
+    columns = [column.name for column in RAW_MARKET.columns]
+    at = pl.lit(window.end).cast(pl.Datetime("us", "UTC"))
+    return held.select(
+        pl.lit(RAW_MARKET.name).alias("table"),
+        pl.struct(*columns, "source").struct.json_encode().alias("row"),
+        "rule",
+        "reason",
+        at.alias("at"),
+        at.alias("known_at"),
+        "source",
+    ).unique(QUARANTINE.key, maintain_order=True)
 
 
 def ingest_macro(stored: pl.DataFrame, *, source: Source, window: Window) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +10,15 @@ import polars as pl
 
 from riskcast.core.window import Window
 from riskcast.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One version of a table: when it was made and by which operation."""
+
+    version: int
+    at: datetime
+    operation: str
 
 
 class Lake(Protocol):
@@ -62,6 +72,10 @@ class Lake(Protocol):
 
     def version(self, table: Table) -> int | None:
         """Return the version of the newest commit, None if the table was never written."""
+        ...
+
+    def history(self, table: Table) -> tuple[Commit, ...]:
+        """Return the commits of the table, newest first; none if it was never written."""
         ...
 
     def publish(self, table: Table, root: str) -> str:

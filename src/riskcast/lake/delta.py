@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -30,6 +29,7 @@ from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.lake import publish as parquet
 from riskcast.lake.arrow import empty, schema
+from riskcast.lake.base import Commit
 from riskcast.lake.contract import identity
 from riskcast.lake.rows import Action, Change, declared, offered, plan, refuse_newer, view
 from riskcast.lake.s3 import is_s3, s3_options
@@ -50,15 +50,6 @@ KEEP_VERSIONS = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One version of a table: when it was made and by which operation."""
-
-    version: int
-    at: datetime
-    operation: str
 
 
 class DeltaLake:
@@ -118,7 +109,6 @@ class DeltaLake:
         return parquet.publish(self.read(table), table, root, self._options)
 
     def history(self, table: Table) -> tuple[Commit, ...]:
-        """Return the commits of the table, newest first; none if it was never written."""
         delta = self._open(table)
         return tuple(
             Commit(

@@ -7,10 +7,12 @@ from threading import Lock
 
 import polars as pl
 
+from riskcast.core.clock import wall
 from riskcast.core.errors import LakeError, TableMissing
 from riskcast.core.window import Window
 from riskcast.lake import publish as parquet
 from riskcast.lake.arrow import empty
+from riskcast.lake.base import Commit
 from riskcast.lake.rows import apply, declared, offered, plan, refuse_newer, view
 from riskcast.tables import Table
 
@@ -20,6 +22,7 @@ class MemoryLake:
 
     def __init__(self) -> None:
         self._versions: dict[str, list[pl.DataFrame]] = {}
+        self._commits: dict[str, list[Commit]] = {}
         self._lock = Lock()
 
     def read(
@@ -43,18 +46,27 @@ class MemoryLake:
         with self._lock:
             versions = self._versions.setdefault(table.name, [])
             if not versions:
-                versions.append(rows)
+                self._append(table, rows, "CREATE")
                 return 0
             refuse_newer(table, versions[-1].columns)
             stored = declared(table, versions[-1])
             change = plan(table, stored, rows, window)
             if change is not None:
-                versions.append(apply(table, stored, change, window))
+                self._append(table, apply(table, stored, change, window), change.action)
             return len(versions) - 1
 
     def version(self, table: Table) -> int | None:
         versions = self._versions.get(table.name)
         return len(versions) - 1 if versions else None
+
+    def history(self, table: Table) -> tuple[Commit, ...]:
+        return tuple(reversed(self._commits.get(table.name, [])))
+
+    def _append(self, table: Table, rows: pl.DataFrame, operation: str) -> None:
+        versions = self._versions.setdefault(table.name, [])
+        commits = self._commits.setdefault(table.name, [])
+        commits.append(Commit(len(versions), wall(), str(operation)))
+        versions.append(rows)
 
     def publish(self, table: Table, root: str) -> str:
         return parquet.publish(self.read(table), table, root)

@@ -2,7 +2,7 @@
 
 from riskcast.core.errors import DeclarationError
 from riskcast.pipelines.daily_risk import FIT_REGIMES, MARKET_DAILY, TRAIN_DAILY_RISK
-from riskcast.pipelines.spec import Pipeline, Size, Step, command, tables_written
+from riskcast.pipelines.spec import Pipeline, Size, Step, ancestry, command, tables_written
 
 PIPELINES: dict[str, Pipeline] = {p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)}
 
@@ -25,6 +25,7 @@ __all__ = [
     "Pipeline",
     "Size",
     "Step",
+    "ancestry",
     "command",
     "pipeline",
     "tables_written",

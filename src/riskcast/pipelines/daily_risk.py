@@ -58,8 +58,8 @@ MARKET_DAILY = Pipeline(
         Step(
             "ingest_market",
             "riskcast.jobs.ingest:ingest_market",
-            writes=(bronze.RAW_MARKET,),
-            uses=("source", "window"),
+            writes=(bronze.RAW_MARKET, bronze.QUARANTINE),
+            uses=("source", "lake", "window"),
         ),
         Step(
             "ingest_macro",
@@ -78,7 +78,7 @@ MARKET_DAILY = Pipeline(
         Step(
             "curate_market",
             "riskcast.transforms.market:curate_market",
-            reads=(bronze.RAW_MARKET.as_of(), bronze.SESSIONS.as_of()),
+            reads=(bronze.RAW_MARKET.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
             writes=(silver.MARKET_DAILY,),
         ),
         Step(
@@ -87,7 +87,18 @@ MARKET_DAILY = Pipeline(
             reads=(bronze.RAW_MACRO.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
             writes=(silver.MACRO_ALIGNED,),
         ),
-        FIT_REGIMES_DUE,
+        Step(
+            "check",
+            "riskcast.jobs.check:check",
+            reads=(
+                silver.MARKET_DAILY.as_of(),
+                silver.MACRO_ALIGNED.as_of(),
+                bronze.SESSIONS.as_of(),
+            ),
+            uses=("asset", "window"),
+            product=DAILY_RISK,
+        ),
+        replace(FIT_REGIMES_DUE, after=("check",)),
         Step(
             "features",
             "riskcast.regimes.daily:build_features",
@@ -98,6 +109,7 @@ MARKET_DAILY = Pipeline(
             ),
             writes=(gold.FEATURES_DAILY,),
             uses=("asset", "window"),
+            after=("check",),
         ),
         Step(
             "labels",

@@ -122,3 +122,13 @@ def tables_written(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:
             for table in step.writes:
                 written.setdefault(table.name, set()).add(step.run)
     return written
+
+
+def ancestry(pipelines: Iterable[Pipeline], table: Table) -> tuple[Table, ...]:
+    """The table and every table it is made from, however far back, nearest first."""
+    steps = [step for pipeline in pipelines for step in pipeline.steps]
+    found = [table]
+    for each in found:  # grows while it is walked
+        parents = (r.table for step in steps if each in step.writes for r in step.reads)
+        found += [parent for parent in dict.fromkeys(parents) if parent not in found]
+    return tuple(found)

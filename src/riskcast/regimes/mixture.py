@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import multivariate_normal
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Mixture:
         z = self.standardise(x)
         log = np.column_stack(
             [
-                np.log(w) + multivariate_normal.logpdf(z, m, c)
+                np.log(w) + _log_density(z - m, c)
                 for w, m, c in zip(self.weights, self.means, self.covariances, strict=True)
             ]
         )
@@ -51,11 +51,11 @@ class Mixture:
     def distances(self, x: Floats) -> Floats:
         """Return Mahalanobis distances to the state centres, shape (n, k)."""
         z = self.standardise(x)
-        out = np.empty((len(z), len(self.means)))
-        for k, (mean, covariance) in enumerate(zip(self.means, self.covariances, strict=True)):
-            d = z - mean
-            out[:, k] = np.sqrt(np.einsum("ij,ij->i", d, np.linalg.solve(covariance, d.T).T))
-        return out
+        squares = [
+            _squared_distance(z - m, _factor(c))
+            for m, c in zip(self.means, self.covariances, strict=True)
+        ]
+        return np.sqrt(np.column_stack(squares))
 
     def reorder(self, order: NDArray[np.intp]) -> Mixture:
         """Return the same mixture with state i being the old state ``order[i]``."""
@@ -66,6 +66,35 @@ class Mixture:
             self.means[order],
             self.covariances[order],
         )
+
+
+def _log_density(deviations: Floats, covariance: Floats) -> Floats:
+    """Return the log density of a centred Gaussian at each row, shape (n,)."""
+    factor = _factor(covariance)
+    log_determinant = 2.0 * float(np.log(np.diag(factor)).sum())
+    constant = len(factor) * math.log(2.0 * math.pi) + log_determinant
+    return -0.5 * (constant + _squared_distance(deviations, factor))
+
+
+def _factor(covariance: Floats) -> Floats:
+    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+
+
+def _squared_distance(deviations: Floats, factor: Floats) -> Floats:
+    """Return d' C^-1 d of each row d, shape (n,), for C = L L' with lower `factor` L.
+
+    By forward substitution one input at a time: a product of matrices sums in an order that
+    depends on the number of rows, and a row must come out the same alone and among thousands.
+    """
+    total = np.zeros(len(deviations))
+    solved: list[Floats] = []
+    for i, row in enumerate(factor):
+        rest = deviations[:, i].copy()
+        for j, y in enumerate(solved):
+            rest -= row[j] * y
+        solved.append(rest / row[i])
+        total += solved[i] * solved[i]
+    return total
 
 
 def fit_mixture(x: Floats, *, k: int, seed: int) -> Mixture:

@@ -74,3 +74,19 @@ RELEASE_CALENDAR = Table(
     time="release_datetime",
     write=Write.UPSERT,
 )
+
+QUARANTINE = Table(
+    Layer.BRONZE,
+    "quarantine",
+    "Rows a source delivered that cannot be true, kept out of the tables they were meant for.",
+    columns=(
+        Column("table", Kind.TEXT, "Table the row was meant for."),
+        Column("row", Kind.TEXT, "JSON: the row as delivered."),
+        Column("rule", Kind.TEXT, "Name of the rule it breaks."),
+        Column("reason", Kind.TEXT, "The figures that break it, in words."),
+        Column("at", Kind.INSTANT, "UTC end of the window that first met it."),
+    ),
+    key=("table", "row", "rule"),
+    time="at",
+    write=Write.APPEND,
+)

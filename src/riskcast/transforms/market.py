@@ -8,6 +8,9 @@ What vendors deliver and cannot be trusted becomes null, by rules that look at t
   of 13.68 on 2004-11-08);
 * a close outside [low, high] shows that the range is wrong, so high and low are null;
 * an index bar with open = high = low = close before 1970 is a close only, so its range is null.
+
+A row says what was first told of its session and stands: a restatement never edits it. Only the
+returns that start from a restated bar afterwards use what was told of it by then.
 """
 
 from __future__ import annotations
@@ -40,24 +43,33 @@ def curate_market(raw_market: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFr
     Parameters
     ----------
     raw_market : DataFrame
-        Rows of `raw.market`, the latest vintage of each (symbol, date).
+        Rows of `raw.market`, every vintage.
     sessions : DataFrame
         Rows of `sessions`; bars on other days are left out.
 
     Notes
     -----
-    Prices of basis "raw+adj" are multiplied by adj_close / close, so close equals adj_close
-    there. `ret` is null for a symbol's first bar, where a price is not positive (WTI on
-    2020-04-20), and where the previous bar is more than 5 sessions back. A row is known once its
-    own bar and the previous bar that its return uses are.
+    Prices are those of the bar's first vintage; those of basis "raw+adj" are multiplied by
+    adj_close / close, so close equals adj_close there. `ret` runs from the previous bar in the
+    vintage known last when the row became known, so both ends are on one adjustment basis though
+    the levels of two rows need not be. It is null for a symbol's first bar, where a price is not
+    positive (WTI on 2020-04-20), and where the previous bar is more than 5 sessions back. A bar
+    that arrived after a later bar of its symbol is left out: the return over it was told already.
     """
     numbered = sessions.select(pl.col("session").alias("date")).unique().sort("date")
-    bars = (
-        raw_market.join(numbered.with_row_index("number"), on="date", how="inner")
-        .sort("symbol", "date")
-        .with_columns(*_on_adjusted_scale())
+    vintages = raw_market.join(numbered.with_row_index("number"), on="date", how="inner").sort(
+        "symbol", "date", "known_at"
     )
-    return _with_returns(_without_false_prices(bars)).select(COLUMNS)
+    bars = _with_returns(_first_told(vintages), vintages).with_columns(*_on_adjusted_scale())
+    return _without_false_prices(bars).select(COLUMNS)
+
+
+def _first_told(vintages: pl.DataFrame) -> pl.DataFrame:
+    """Return the first vintage of each bar, without bars that came after a later one."""
+    first = vintages.unique(["symbol", "date"], keep="first", maintain_order=True)
+    return first.filter(
+        pl.col("known_at") <= pl.col("known_at").cum_min(reverse=True).over("symbol")
+    )
 
 
 def _on_adjusted_scale() -> list[pl.Expr]:
@@ -92,18 +104,27 @@ def _outside(price: pl.Expr) -> pl.Expr:
     return (price > high + ROUNDING * high.abs()) | (price < low - ROUNDING * low.abs())
 
 
-def _with_returns(bars: pl.DataFrame) -> pl.DataFrame:
-    """Add `ret`; the rows are sorted by symbol and date."""
-    price = pl.col("adj_close")
-    number = pl.col("number").cast(pl.Int64)
-    before = price.shift(1).over("symbol")
-    near = (number - number.shift(1).over("symbol")) <= MAX_GAP
-    valid = (near & (price > 0) & (before > 0)).fill_null(False)
-    return bars.with_columns(
-        pl.when(valid).then((price / before).log()).otherwise(None).alias("ret"),
-        # A restated previous bar moves this row's return to the restatement's instant.
-        pl.when(valid)
-        .then(pl.max_horizontal("known_at", pl.col("known_at").shift(1).over("symbol")))
-        .otherwise(pl.col("known_at"))
-        .alias("known_at"),
+def _with_returns(bars: pl.DataFrame, vintages: pl.DataFrame) -> pl.DataFrame:
+    """Add `ret`; the rows are sorted by symbol and date, which sorts each by known_at too."""
+    ends = bars.with_columns(
+        pl.col("date").shift(1).over("symbol").alias("from"),
+        (pl.col("number").cast(pl.Int64).diff().over("symbol") <= MAX_GAP).alias("near"),
+    )
+    told = vintages.select(
+        "symbol",
+        pl.col("date").alias("from"),
+        pl.col("known_at").alias("told_at"),
+        pl.col("adj_close").alias("before"),
+    )
+    known = (pl.col("told_at") <= pl.col("known_at")).fill_null(value=True)  # null: no bar before
+    latest = (
+        ends.join(told, on=["symbol", "from"], how="left")
+        .filter(known)
+        .sort("symbol", "date", "told_at")
+        .unique(["symbol", "date"], keep="last", maintain_order=True)
+    )
+    price, start = pl.col("adj_close"), pl.col("before")
+    valid = (pl.col("near") & (price > 0) & (start > 0)).fill_null(False)
+    return latest.with_columns(
+        pl.when(valid).then((price / start).log()).otherwise(None).alias("ret")
     )
