@@ -22,6 +22,7 @@ from riskcast.sources.http import Answer, Http, Patience
 from riskcast.sources.keys import Keyring
 from riskcast.sources.releases import new_york, next_business_day
 from riskcast.tables.bronze import RAW_MACRO
+from riskcast.transforms.sessions import INSTANT
 
 URL = "https://api.stlouisfed.org"
 KEY_PAGE = "https://fred.stlouisfed.org/docs/api/api_key.html"
@@ -138,17 +139,18 @@ class Fred:
         dates = self._vintage_dates(one.series_id)
         released = new_york(pl.Series(dates, dtype=pl.Date), one.at)
         wanted = [at for at, instant in zip(dates, released, strict=True) if window.holds(instant)]
+        if not wanted:
+            return _released([], pl.Series([], dtype=INSTANT))
         rows: list[Observation] = []
-        before = wanted[0] - timedelta(days=1) if wanted else None
+        before = wanted[0] - timedelta(days=1)
         for i in range(0, len(wanted), VINTAGES_AT_ONCE):
             last = wanted[i : i + VINTAGES_AT_ONCE][-1]
             span = {"realtime_start": str(before), "realtime_end": str(last)}
             found = self._observations(one.series_id, span)
-            # A value published before the period counts from its first day in the answer.
-            new = [row for row in found if row.vintage > before]  # type: ignore[operator]
-            if not new:
+            if not found:
                 raise SourceMissing(f"{where} lists vintages up to {last} and has no values then")
-            rows += new
+            # What was published before the period, too, is dated to its first day.
+            rows += [row for row in found if row.vintage > before]
             before = last
         return _released(rows, new_york(_dates(row.vintage for row in rows), one.at))
 

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import cache
+from ssl import SSLContext
+from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -33,6 +35,7 @@ from riskcast.sources.keys import SHORTEST_KEY
 MAX_BYTES = 64_000_000  # the longest true answer, a page of FRED, is 10 MB
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 524})
 EXCERPT = 120
+T = TypeVar("T")
 QUERY = re.compile(r"\?[^\s'\"]+")
 
 
@@ -113,6 +116,53 @@ def mask(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
+def patiently(patience: Patience, ask: Callable[[float], T]) -> T:
+    """Return what `ask` returns, asking again after SourceUnreachable while there is patience.
+
+    Parameters
+    ----------
+    ask : callable (deadline)
+        Told the instant, in monotonic seconds, at which all patience ends.
+
+    Raises
+    ------
+    SourceUnreachable
+        The last one, with the number of tries. A wait asked for by the server that would outlast
+        the patience is not begun.
+    """
+    began = seconds()
+    deadline = began + patience.total_seconds
+
+    def again(error: Exception) -> bool | float:
+        if not isinstance(error, SourceUnreachable):
+            return False
+        if error.retry_after is None:
+            return True
+        return error.retry_after if seconds() + error.retry_after < deadline else False
+
+    tries = 0
+    try:
+        # A context, not a decorator: the decorator's log would carry the arguments.
+        for attempt in stamina.retry_context(
+            on=again,
+            attempts=patience.tries,
+            timeout=patience.total_seconds,
+            wait_initial=patience.first_wait,
+            wait_max=patience.longest_wait,
+            wait_jitter=patience.jitter,
+        ):
+            with attempt:
+                tries = attempt.num
+                got = ask(deadline)
+    except SourceUnreachable as error:
+        raise SourceUnreachable(
+            f"{error}; gave up after {tries} tries in {seconds() - began:.0f} s, "
+            "run the step again later",
+            error.retry_after,
+        ) from error
+    return got
+
+
 def no_judgement(_answer: Answer) -> None:
     """Find nothing wrong."""
 
@@ -162,38 +212,7 @@ class Http:
         SourceRefused, SourceMissing, SourceMalformed
             At once: 401 and 403, 404 and 410, any other status that is not 200.
         """
-        began = seconds()
-        deadline = began + self.patience.total_seconds
-
-        def again(error: Exception) -> bool | float:
-            if not isinstance(error, SourceUnreachable):
-                return False
-            if error.retry_after is None:
-                return True
-            return error.retry_after if seconds() + error.retry_after < deadline else False
-
-        patience = self.patience
-        tries = 0
-        try:
-            # A context, not a decorator: the decorator's log would carry the arguments.
-            for attempt in stamina.retry_context(
-                on=again,
-                attempts=patience.tries,
-                timeout=patience.total_seconds,
-                wait_initial=patience.first_wait,
-                wait_max=patience.longest_wait,
-                wait_jitter=patience.jitter,
-            ):
-                with attempt:
-                    tries = attempt.num
-                    answer = self._once(path, params or {}, deadline)
-        except SourceUnreachable as error:
-            raise SourceUnreachable(
-                f"{error}; gave up after {tries} tries in {seconds() - began:.0f} s, "
-                "run the step again later",
-                error.retry_after,
-            ) from error
-        return answer
+        return patiently(self.patience, lambda deadline: self._once(path, params or {}, deadline))
 
     def _once(self, path: str, params: Mapping[str, str], deadline: float) -> Answer:
         time.sleep(max(0.0, self._free_at - seconds()))
@@ -203,7 +222,7 @@ class Http:
         left = max(0.001, min(self.patience.silence_seconds, deadline - seconds()))
         try:
             with (
-                httpx.Client(timeout=left, headers={**self._headers, "Accept": "*/*"}) as client,
+                httpx.Client(timeout=left, headers=self._headers, verify=_tls()) as client,
                 client.stream("GET", url, params={**self._query, **params}) as response,
             ):
                 body = _whole_body(response, who, deadline)
@@ -224,6 +243,11 @@ class Http:
         if answer.status != httpx.codes.OK:
             raise _refusal(answer)
         return answer
+
+
+@cache
+def _tls() -> SSLContext:
+    return httpx.create_ssl_context()  # reads every root certificate: once is enough
 
 
 def _whole_body(response: httpx.Response, who: str, deadline: float) -> bytes:
@@ -249,11 +273,11 @@ def _refusal(answer: Answer) -> SourceError:
 
 def _retry_after(header: str) -> float | None:
     """Return the seconds of a Retry-After header, which may also be a date; None without one."""
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     try:
         return max(0.0, (parsedate_to_datetime(header) - wall()).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
         return None
 
 

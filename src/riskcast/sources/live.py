@@ -77,7 +77,8 @@ class LiveSource:
 
     def fetch_macro(self, window: Window) -> pl.DataFrame:
         """Return the vintages released in the window."""
-        rows = [self._pmi.fetch(window), self._fred.fetch(window, self._cache("fred", window))]
+        fred = self._fred  # a missing key is told before anybody is asked
+        rows = [self._pmi.fetch(window), fred.fetch(window, self._cache("fred", window))]
         return pl.concat(rows).sort(RAW_MACRO.key)
 
     def fetch_calendar(self, window: Window) -> pl.DataFrame:

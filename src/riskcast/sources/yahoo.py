@@ -11,12 +11,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
-import stamina
 
-from riskcast.core.clock import seconds
 from riskcast.core.errors import SourceMalformed, SourceMissing, SourceUnreachable
 from riskcast.sources.fields import shown
-from riskcast.sources.http import Patience
+from riskcast.sources.http import Patience, patiently
 from riskcast.sources.market import BAR, INSTRUMENTS, empty_bars
 
 COLUMNS = {
@@ -98,23 +96,9 @@ class YahooMarket:
     def bars(self, symbol: str, first: date, last: date) -> pl.DataFrame:
         """Return the raw bars with the adjusted close beside them."""
         ticker, patience = self.tickers[symbol], self.patience
-        began, tries = seconds(), 0
-        try:
-            for attempt in stamina.retry_context(
-                on=SourceUnreachable,
-                attempts=patience.tries,
-                timeout=patience.total_seconds,
-                wait_initial=patience.first_wait,
-                wait_max=patience.longest_wait,
-                wait_jitter=patience.jitter,
-            ):
-                with attempt:
-                    tries = attempt.num
-                    frame = self.history(ticker, first, last, patience.silence_seconds)
-        except SourceUnreachable as error:
-            raise SourceUnreachable(
-                f"{error}; gave up after {tries} tries in {seconds() - began:.0f} s"
-            ) from error
+        frame = patiently(
+            patience, lambda _: self.history(ticker, first, last, patience.silence_seconds)
+        )
         return read_frame(frame, f"Yahoo {ticker}")
 
 
