@@ -46,6 +46,7 @@ class Settings:
     redis_port: str = _setting("6390", "Port of Redis.")
     slot: str = _setting("blue", "Colour of this model server process.")
     redis: str = _setting("", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake.")
+    dynamodb_table: str = _setting("", "DynamoDB table that forecasts are mirrored to. Empty: none.")
     cores: str = _setting("2", "Processor cores a training step may use.")
 
     def __post_init__(self) -> None:
