@@ -13,10 +13,11 @@ import pytest
 from tests.standalone.ports import port_settings
 
 from riskcast.core.settings import PREFIX, Settings
+from riskcast.jobs.airflow_api import Airflow
 from riskcast.lake import open_lake
 from riskcast.products import DAILY_RISK
 from riskcast.registry import CHAMPION, Registry
-from riskcast.standalone import connected
+from riskcast.standalone import airflow_password, connected
 from riskcast.tables import TABLES
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -83,16 +84,18 @@ def test_a_backfill_of_ten_sessions_succeeds_and_changes_no_row(settings, block)
     before = versions(settings)
     run(settings, "airflow", "backfill", "create", "--dag-id", "market_daily",
         "--from-date", "2018-12-04", "--to-date", "2018-12-18")  # fmt: skip
+    airflow = Airflow(
+        f"http://127.0.0.1:{settings.airflow_port}", "admin", airflow_password(settings)
+    )
     until = time.monotonic() + 900
     while True:
-        rows = json.loads(
-            run(settings, "airflow", "dags", "list-runs", "market_daily", "-o", "json")
-        )
-        states = [r["state"] for r in rows if r["run_id"].startswith("backfill")]
+        runs = airflow.run_states("market_daily")
+        states = [state for name, state in runs.items() if name.startswith("backfill")]
         if set(states) <= {"success", "failed"}:
             break
         assert time.monotonic() < until, states
         time.sleep(5)
+    airflow.close()
     assert states == ["success"] * 10
     assert versions(settings) == before
 

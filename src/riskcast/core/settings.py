@@ -62,6 +62,9 @@ class Settings:
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
     )
+    dynamodb_table: str = _setting(
+        "", "DynamoDB table that forecasts are mirrored to. Empty: none."
+    )
     cores: str = _setting("2", "Processor cores a training step may use.")
 
     def __post_init__(self) -> None:

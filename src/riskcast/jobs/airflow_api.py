@@ -80,6 +80,11 @@ class Airflow:
                 return str(answer.json()["dag_run_id"])
         raise StackError(f"Airflow has 999 runs of {dag_id} named {name}; delete old ones")
 
+    def run_states(self, dag_id: str) -> dict[str, str]:
+        """Return the state of each run of a DAG by its run id."""
+        answer = self._call("GET", f"dags/{quote(dag_id)}/dagRuns?limit=100")
+        return {run["dag_run_id"]: run["state"] for run in answer.json()["dag_runs"]}
+
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Return the state of each task of a run, ``waiting`` before it has one."""
         answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances")

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from riskcast.core.errors import ContractBroken, FeatureMissing, StackError, TableMissing
+from riskcast.core.s3 import is_s3, s3_options
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.online.base import FeatureRow
@@ -107,9 +108,12 @@ def newest_published(settings: Settings, table: Table, as_of: datetime) -> pl.Da
     keys = [column.name for column in entity_columns(table)]
     columns = [*keys, *(column.name for column in feature_columns(table)), "known_at"]
     folder = published_folder(settings, table)
+    options = s3_options() if is_s3(folder) else None
     try:
         return (
-            pl.scan_parquet(f"{folder}/**/*.parquet", hive_partitioning=False)
+            pl.scan_parquet(
+                f"{folder}/**/*.parquet", hive_partitioning=False, storage_options=options
+            )
             .select(columns)
             .filter(pl.col("known_at") <= as_of)
             .sort("known_at", table.time)

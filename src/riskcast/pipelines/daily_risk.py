@@ -43,6 +43,13 @@ PUBLISH = Step(
     after=("forecast",),
 )
 
+MIRROR = Step(
+    "mirror",
+    "riskcast.jobs.mirror:mirror",
+    uses=("lake", "settings", "window"),
+    after=("forecast",),
+)
+
 MARKET_DAILY = Pipeline(
     "market_daily",
     "Bars and macro values in, features, labels and the session's forecast out.",
@@ -125,6 +132,7 @@ MARKET_DAILY = Pipeline(
         FORECAST,
         replace(PUBLISH, after=("forecast", "curate_market", "curate_macro", "labels")),
         MATERIALISE,
+        MIRROR,
     ),
 )
 
@@ -173,6 +181,7 @@ TRAIN_DAILY_RISK = Pipeline(
         ),
         replace(FORECAST, after=("register",)),
         PUBLISH,
+        MIRROR,
     ),
 )
 
