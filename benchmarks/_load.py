@@ -8,7 +8,8 @@ scheduled instant, so that a stall is not hidden by the requests never sent in i
 on any status but 200, a broken connection, or no answer within ten seconds; a failed connection
 is opened anew for the next request. In BODY a ``#`` becomes a number that differs every time.
 
-The last line of output is one JSON object; a line on standard input ends the run early.
+The last line of output is one JSON object. With --listen a run that has sent all its requests goes
+on until a line comes on standard input.
 """
 
 from __future__ import annotations
@@ -33,17 +34,18 @@ class Tally:
 
     limit: int
     until: float
+    released: bool
     sent: int = 0
     ended: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
     failures: list[tuple[float, str]] = field(default_factory=list)
     slots: Counter[str] = field(default_factory=Counter)
     ids: list[str] = field(default_factory=list)
-    stopped: bool = False
 
     @property
     def over(self) -> bool:
-        return self.stopped or self.sent >= self.limit or time.perf_counter() >= self.until
+        sent_all = self.released and self.sent >= self.limit
+        return sent_all or time.perf_counter() >= self.until
 
 
 class Connection(asyncio.Protocol):
@@ -154,14 +156,14 @@ def summary(tally: Tally, seconds: float) -> dict[str, object]:
 
 async def run(options: argparse.Namespace) -> dict[str, object]:
     started = time.perf_counter()
-    tally = Tally(options.requests, started + options.seconds)
+    tally = Tally(options.requests, started + options.seconds, not options.listen)
 
-    def stop() -> None:
-        tally.stopped = True
+    def release() -> None:
+        tally.released = True
         asyncio.get_running_loop().remove_reader(sys.stdin)
 
     if options.listen:
-        asyncio.get_running_loop().add_reader(sys.stdin, stop)
+        asyncio.get_running_loop().add_reader(sys.stdin, release)
     await asyncio.gather(*(client(options, tally, n) for n in range(options.clients)))
     said = summary(tally, time.perf_counter() - started)
     if options.trace:
@@ -182,7 +184,7 @@ def main() -> None:
     parser.add_argument("--body", default="{}")
     parser.add_argument("--trace", action="store_true", help="give every instant and latency")
     parser.add_argument("--ids", action="store_true", help="give every answered request id")
-    parser.add_argument("--listen", action="store_true", help="end on a line of standard input")
+    parser.add_argument("--listen", action="store_true", help="go on until a line on standard input")
     options = parser.parse_args()
     uvloop.install()
     print(json.dumps(asyncio.run(run(options))))
