@@ -11,7 +11,8 @@ RiskcastError
 ├── LakeError
 │   ├── TableMissing         read before anything wrote it
 │   ├── ContractBroken       rows offered for writing break the table's declaration
-│   └── WriteConflict        another writer won more often than we retry
+│   ├── WriteConflict        another writer won more often than we retry
+│   └── SpoolMalformed       a recorded answer cannot be read back
 ├── NotEnoughHistory         fewer rows known than a fit, score or window needs
 ├── LookAhead                a fit, offset or calibration saw data not known when it is used
 ├── FitFailed                an optimiser found no finite solution
@@ -24,7 +25,8 @@ RiskcastError
 │   ├── FeatureMissing       a value the model needs is not stored
 │   ├── FeatureStale         a stored value is older than its table allows
 │   ├── FeatureUnknown       the request names a feature the model does not have
-│   └── NotReady             no model is loaded
+│   ├── NotReady             no model is loaded
+│   └── SpoolFailed          an answer could not be recorded, so it was not given
 └── StackError               an embedded server could not start, stop or answer
     └── PortTaken            a port is in use; names the setting that changes it
 """
@@ -110,6 +112,10 @@ class WriteConflict(LakeError):
     code = "write-conflict"
 
 
+class SpoolMalformed(LakeError):
+    code = "spool-malformed"
+
+
 class NotEnoughHistory(RiskcastError):
     code = "not-enough-history"
 
@@ -162,6 +168,10 @@ class FeatureUnknown(ServingError):
 
 class NotReady(ServingError):
     code = "not-ready"
+
+
+class SpoolFailed(ServingError):
+    code = "spool-failed"
 
 
 class StackError(RiskcastError):

@@ -129,6 +129,11 @@ class Settings:
         return self.mlflow or f"sqlite:///{self.home_path / 'mlflow.db'}"
 
     @property
+    def spool_path(self) -> Path:
+        """Folder of answers on their way to the lake, one folder a slot."""
+        return self.home_path / "spool"
+
+    @property
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a 0600 file."""
         return self.home_path / "keys"

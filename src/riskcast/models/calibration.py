@@ -8,7 +8,7 @@ newest MEMORY sessions count: with all of history 95% intervals came to cover 92
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, floor
 
 import numpy as np
@@ -33,6 +33,7 @@ class Calibration:
     """
 
     ratios: Floats
+    _ends: Floats = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.ratios) < MIN_RATIOS:
@@ -40,6 +41,7 @@ class Calibration:
                 f"{len(self.ratios)} out-of-sample forecasts with a known outcome; intervals "
                 f"need {MIN_RATIOS}"
             )
+        object.__setattr__(self, "_ends", np.array([_ends(self.ratios, x) for x in LEVELS]))
 
     @classmethod
     def of(cls, ratios: Floats) -> Calibration:
@@ -52,13 +54,8 @@ class Calibration:
         Ends are order statistics with the finite-sample correction of split conformal prediction
         (Lei et al. 2018), so coverage is at least the level if ratios are exchangeable.
         """
-        return {level: np.sqrt(np.exp(log_h[:, None] + self._ends(level))) for level in LEVELS}
-
-    def _ends(self, level: int) -> Floats:
-        m, tail = len(self.ratios), (1 - level / 100) / 2
-        low = max(floor((m + 1) * tail), 1) - 1
-        high = min(ceil((m + 1) * (1 - tail)), m) - 1
-        return self.ratios[[low, high]]
+        ends = np.sqrt(np.exp(log_h[:, None, None] + self._ends))
+        return {level: ends[:, i] for i, level in enumerate(LEVELS)}
 
     def regime_probs(self, log_h: Floats, thresholds: Floats) -> Floats:
         """Return probabilities of calm, transition and risk_off, shape (n, 3).
@@ -71,7 +68,15 @@ class Calibration:
             cuts = 2 * np.log(thresholds) - log_h[:, None]
         below = np.searchsorted(self.ratios, cuts[:, 0], side="left")
         above = len(self.ratios) - np.searchsorted(self.ratios, cuts[:, 1], side="right")
-        counts = np.column_stack([below, len(self.ratios) - below - above, above])
+        counts = np.stack([below, len(self.ratios) - below - above, above], axis=1)
         probs: Floats = (counts + PSEUDO_COUNT) / (len(self.ratios) + 3 * PSEUDO_COUNT)
         probs[np.isnan(cuts).any(axis=1)] = np.nan
         return probs
+
+
+def _ends(ratios: Floats, level: int) -> Floats:
+    """Return the two ratios between which `level` percent of outcomes fall."""
+    m, tail = len(ratios), (1 - level / 100) / 2
+    low = max(floor((m + 1) * tail), 1) - 1
+    high = min(ceil((m + 1) * (1 - tail)), m) - 1
+    return ratios[[low, high]]

@@ -14,6 +14,7 @@ from riskcast.core.errors import ArtifactRefused, NotEnoughHistory
 from riskcast.models import lightgbm_text
 from riskcast.models.artifact import Fields, pack
 from riskcast.models.base import Design, Floats
+from riskcast.models.shap_tables import ShapTables
 
 FILE, TREES = "model.json", "trees.txt"
 
@@ -40,10 +41,14 @@ class Boosted:
     fit_end: date
     trees: str
     booster: lgb.Booster = field(init=False, repr=False, compare=False)
+    tables: ShapTables | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         lightgbm_text.check(self.trees, self.columns)
-        object.__setattr__(self, "booster", lgb.Booster(model_str=self.trees))
+        booster = lgb.Booster(model_str=self.trees)
+        object.__setattr__(self, "booster", booster)
+        tables = ShapTables.build(booster, self.trees, len(self.columns))
+        object.__setattr__(self, "tables", tables)
 
     def log_variance(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return ln h, shape (n,).
@@ -58,6 +63,10 @@ class Boosted:
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:
         start = _given(offset)
+        if self.tables is not None and np.isfinite(x).all():
+            effects = self.tables.contributions(x)
+            effects[:, -1] += start
+            return effects
         shape = (len(x), len(self.columns) + 1)
         effects = self.booster.predict(x, pred_contrib=True, num_threads=1)
         effects = np.asarray(effects, dtype=np.float64).reshape(shape)

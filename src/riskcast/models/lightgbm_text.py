@@ -7,6 +7,7 @@ the buffer and aborts the process. So nothing reaches it that is not a plain reg
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 
 from riskcast.core.errors import ArtifactRefused
@@ -24,6 +25,7 @@ DECISIONS = {0, 2, 4, 6, 8, 10}  # numerical splits; odd ones are categorical
 INTEGER = re.compile(r"-?\d{1,9}")
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 RANGE = re.compile(rf"none|\[{NUMBER.pattern}:{NUMBER.pattern}\]")
+ZERO_IS_MISSING = 4  # bit of a decision type
 TREE_FIELDS = {*NODE_FIELDS, *LEAF_FIELDS, "num_leaves", "num_cat", "is_linear", "shrinkage"}
 
 
@@ -57,6 +59,33 @@ def check(text: str, columns: tuple[str, ...]) -> None:
         raise ArtifactRefused("header: 'tree_sizes' do not add up to the length of the trees")
     for number, (start, end) in enumerate(pairwise(ends)):
         _check_tree(body[start:end], number, len(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The comparisons of one tree: column, threshold, and whether a zero counts as missing."""
+
+    features: tuple[int, ...]
+    thresholds: tuple[float, ...]
+    zero_is_missing: bool
+
+
+def splits(text: str) -> tuple[Splits, ...]:
+    """Return the splits of every tree of a text that `check` accepted."""
+    found = []
+    for block in text.removesuffix(END).split("\nTree=")[1:]:
+        fields = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        features, thresholds, decisions = (
+            fields[name].split() for name in ("split_feature", "threshold", "decision_type")
+        )
+        found.append(
+            Splits(
+                tuple(map(int, features)),
+                tuple(map(float, thresholds)),
+                any(int(decision) & ZERO_IS_MISSING for decision in decisions),
+            )
+        )
+    return tuple(found)
 
 
 def _fields(block: str, where: str) -> dict[str, str]:

@@ -46,8 +46,10 @@ class Linear:
         return self.standardiser.transform(x) @ self.beta + self.base
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:  # noqa: ARG002
-        effects = self.standardiser.transform(x) * self.beta
-        return np.column_stack([effects, np.full(len(x), self.base)])
+        effects = np.empty((len(x), len(self.beta) + 1))
+        np.multiply(self.standardiser.transform(x), self.beta, out=effects[:, :-1])
+        effects[:, -1] = self.base
+        return effects
 
     def dump(self) -> dict[str, bytes]:
         clip = self.standardiser.clip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riskcast.core.errors import ArtifactRefused, FeatureMissing
 from riskcast.core.load import load
@@ -63,10 +64,13 @@ class ServedModel:
     members: tuple[Member, ...]
     calibration: Calibration
     fit_end: date
-    _where: dict[str, list[int]] = field(init=False, repr=False, compare=False)
+    _where: dict[str, NDArray[np.intp]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        where = {m.name: [self.columns.index(c) for c in m.fitted.columns] for m in self.members}
+        where = {
+            m.name: np.array([self.columns.index(c) for c in m.fitted.columns], dtype=np.intp)
+            for m in self.members
+        }
         object.__setattr__(self, "_where", where)
 
     def contributions(self, x: Floats) -> Floats:
@@ -80,12 +84,14 @@ class ServedModel:
         for member in self.members:
             where = self._where[member.name]
             own = member.fitted.contributions(x[:, where], nothing)
-            spread = np.zeros_like(total)
-            spread[:, [*where, -1]] = own
+            spread = np.zeros(total.shape)
+            spread[:, where] = own[:, :-1]
+            spread[:, -1] = own[:, -1]
             if member.offset:
                 spread += effects[member.offset]
             effects[member.name] = spread
-            total += member.weight * spread
+            if member.weight:
+                total += member.weight * spread
         return total
 
     def log_variance(self, x: Floats) -> Floats:

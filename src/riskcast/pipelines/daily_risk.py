@@ -36,6 +36,14 @@ FORECAST = Step(
     product=DAILY_RISK,
 )
 
+# No table in `writes`: answers are known by the wall clock, not in the window of the run.
+DRAIN_PREDICTIONS = Step(
+    "drain_predictions",
+    "riskcast.jobs.drain:drain_predictions",
+    uses=("lake", "settings"),
+    after=("forecast",),
+)
+
 PUBLISH = Step(
     "publish",
     "riskcast.jobs.publish:publish",
@@ -130,6 +138,7 @@ MARKET_DAILY = Pipeline(
             uses=("asset",),
         ),
         FORECAST,
+        DRAIN_PREDICTIONS,
         replace(PUBLISH, after=("forecast", "curate_market", "curate_macro", "labels")),
         MATERIALISE,
         MIRROR,

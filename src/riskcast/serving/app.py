@@ -21,6 +21,7 @@ from riskcast.serving.http import Manners, add_error_handlers
 from riskcast.serving.live import Live
 from riskcast.serving.metrics import Metrics
 from riskcast.serving.routes import router
+from riskcast.serving.spool import Spool
 
 ROUTE = "/predict"
 SLOTS = ("blue", "green")
@@ -55,15 +56,18 @@ def create_app(
         features or _reader(settings, history),
         history,
     )
+    spool = Spool(settings.spool_path / settings.slot)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.replays = CapacityLimiter(REPLAYS)
+        spool.start()
         live.start()
         try:
             yield
         finally:
             live.stop()
+            spool.stop()
 
     app = FastAPI(
         title="Riskcast",
@@ -74,6 +78,7 @@ def create_app(
         redirect_slashes=False,  # one path each; a redirect would drop the body of some clients
     )
     app.state.live, app.state.keys = live, Keys(settings.keys_path)
+    app.state.spool = spool
     app.state.metrics = Metrics(live)
     app.add_middleware(Manners, live=live, metrics=app.state.metrics)
     add_error_handlers(app)

@@ -12,6 +12,7 @@ _FIXES = {
     "feature-unknown": "Correct the name; GET /debug/model-info lists the features in use.",
     "no-such-session": "Ask for the date named, or leave as_of_date out for the latest session.",
     "not-ready": "GET /ready gives the reasons; train and promote a model if there is none.",
+    "spool-failed": "Ask again when the server's disk can be written; GET /ready says when.",
     "invalid-request": _DOCS,
 }
 

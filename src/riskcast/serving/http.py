@@ -78,7 +78,7 @@ class Manners:
             await self._app(scope, receive, send)
             return
         started = seconds()
-        scope.setdefault("state", {})["request_id"] = _request_id(scope)
+        scope.setdefault("state", {}).update(request_id=_request_id(scope), started=started)
         status = 500
 
         async def send_signed(message: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
 from riskcast import __version__
+from riskcast.core.clock import seconds, wall
 from riskcast.online.base import FeatureRow
 from riskcast.serving.auth import OBSERVE, PREDICT, Client, needs
 from riskcast.serving.errors import Refusal
@@ -53,7 +55,7 @@ _BODY = {
     summary="Forecast realised volatility of the next five sessions",
 )
 async def predict(
-    request: Request, _client: Annotated[Client, Depends(needs(PREDICT))]
+    request: Request, client: Annotated[Client, Depends(needs(PREDICT))]
 ) -> Response:
     """Answer from the latest session, an earlier one as known then, or with values replaced."""
     asked = parse_request(await read_body(request))
@@ -75,7 +77,30 @@ async def predict(
         "slot": live.slot,
         "request_id": request.state.request_id,
     }
-    return json_response(said)
+    response = json_response(said)
+    # Last: what is recorded was answered, and what could not be recorded is not.
+    request.app.state.spool.append(recorded(said, client.name, request.state.started))
+    return response
+
+
+def recorded(said: Mapping[str, Any], client: str, started: float) -> dict[str, Any]:
+    """Return the row of `predictions_log` for an answer."""
+    probs = said["regime_probs"]
+    return {
+        "request_id": said["request_id"],
+        "client": client,
+        "at": wall(),
+        "symbol": said["symbol"],
+        "as_of_date": said["as_of_date"],
+        "mode": said["mode"],
+        "rv_5d_hat": said["rv_5d_hat"],
+        "p_calm": probs["calm"],
+        "p_transition": probs["transition"],
+        "p_risk_off": probs["risk_off"],
+        "model_version": said["model"]["version"],
+        "slot": said["slot"],
+        "latency_ms": (seconds() - started) * 1e3,
+    }
 
 
 async def _row(request: Request, live: Live, asked: date | None) -> tuple[FeatureRow, str]:
@@ -103,6 +128,8 @@ async def ready(request: Request) -> Response:
         request.app.state.keys.clients()
     except Refusal as error:
         reasons.append(f"{error.code}: {error}")
+    if fault := request.app.state.spool.fault:
+        reasons.append(f"spool-failed: {fault}")
     loaded, row = live.model, live.row
     content = {
         "ready": not reasons,

@@ -38,6 +38,35 @@ PREDICTIONS_DAILY = Table(
     published=True,
 )
 
+PREDICTIONS_LOG = Table(
+    Layer.OUTPUT,
+    "predictions_log",
+    "Every forecast that the API answered with, each once.",
+    columns=(
+        Column("request_id", Kind.TEXT, "Id of the request; a retry keeps it."),
+        Column("client", Kind.TEXT, "Name of the API key."),
+        Column("at", Kind.INSTANT, "UTC instant of the answer."),
+        col.SYMBOL,
+        Column("as_of_date", Kind.DATE, "Session forecast from."),
+        Column(
+            "mode",
+            Kind.TEXT,
+            "Where the features came from: online, replay or what_if.",
+            choices=("online", "replay", "what_if"),
+        ),
+        _number("rv_5d_hat", "Forecast of rv_5d, not annualised.", 0.0, 3.0),
+        _number("p_calm", "Probability of the calm regime.", 0, 1.0000001),
+        _number("p_transition", "Probability of the middle regime.", 0, 1.0000001),
+        _number("p_risk_off", "Probability of the risk-off regime.", 0, 1.0000001),
+        col.MODEL_VERSION,
+        Column("slot", Kind.TEXT, "Colour that answered.", choices=("blue", "green")),
+        _number("latency_ms", "From the request's arrival to its record, milliseconds.", 0.0),
+    ),
+    key=("request_id", "client"),
+    time="at",
+    write=Write.APPEND,
+)
+
 LOSSES = Table(
     Layer.OUTPUT,
     "losses",

@@ -1,0 +1,138 @@
+"""TreeSHAP of small trees by table: what LightGBM says of every way a row can fall, kept.
+
+The effects of one tree (Lundberg et al. 2020, path-dependent) depend on a row only through the
+answers to the tree's splits. A tree of depth 3 has at most 7 splits, so LightGBM itself is asked
+once for each combination of answers that some row can give, and a forecast looks the rows up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from riskcast.core.errors import ArtifactRefused
+from riskcast.models import lightgbm_text
+from riskcast.models.base import Floats
+
+MOST_SPLITS = 8  # of one tree; a table has 2 ** splits rows
+MOST_VALUES = 4_000_000  # of all tables, 8 bytes each
+CHUNK = 256  # rows looked up at once, which bounds memory
+PROBES = 32
+PARITY = 1e-9
+ZERO = float(np.float32(1e-35))  # LightGBM reads what is no larger as 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShapTables:
+    """Effects of every tree under every combination of answers.
+
+    Attributes
+    ----------
+    features : ndarray of int, shape (trees, s)
+        Column each split looks at; 0 where a tree has fewer than s splits.
+    thresholds : ndarray, shape (trees, s)
+        A value up to the threshold answers yes; minus infinity where there is no split.
+    effects : ndarray, shape (trees, 2 ** s, p + 1)
+        Effect on ln h of each column, then the base, by the answers read as a binary number.
+    """
+
+    features: NDArray[np.intp]
+    thresholds: Floats
+    effects: Floats
+
+    @classmethod
+    def build(cls, booster: lgb.Booster, text: str, columns: int) -> ShapTables | None:
+        """Return the tables of the forest in `text`, None where they would be too large.
+
+        Forests that treat zeros as missing have none either: their splits are no comparisons.
+
+        Raises
+        ------
+        ArtifactRefused
+            If the sum of the tables is not what LightGBM says of the whole forest.
+        """
+        trees = lightgbm_text.splits(text)
+        s = max((len(tree.features) for tree in trees), default=0)
+        if (
+            not 0 < s <= MOST_SPLITS
+            or len(trees) * 2**s * (columns + 1) > MOST_VALUES
+            or any(tree.zero_is_missing for tree in trees)
+        ):
+            return None
+        features = np.zeros((len(trees), s), dtype=np.intp)
+        thresholds = np.full((len(trees), s), -np.inf)
+        for i, tree in enumerate(trees):
+            features[i, : len(tree.features)] = tree.features
+            thresholds[i, : len(tree.features)] = [_effective(t) for t in tree.thresholds]
+        tables = cls(features, thresholds, np.zeros((len(trees), 2**s, columns + 1)))
+        for i in range(len(trees)):
+            rows = tables._every_row(i, columns)
+            answers = tables._answers(rows)[:, i]
+            tables.effects[i, answers] = _native(booster, rows, start_iteration=i, num_iteration=1)
+        tables._check(booster, columns)
+        return tables
+
+    def contributions(self, x: Floats) -> Floats:
+        """Return shape (n, p + 1) for finite `x`, shape (n, p); a row's sum is independent of n."""
+        if len(x) == 1:
+            return self._look_up(x)
+        parts = [self._look_up(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.effects.shape[2]))
+
+    def _look_up(self, x: Floats) -> Floats:
+        trees = np.arange(len(self.features))
+        found: Floats = self.effects[trees, self._answers(x)].sum(axis=1)
+        return found
+
+    def _answers(self, x: Floats) -> NDArray[np.intp]:
+        """Return shape (n, trees): the answers to a tree's splits, as a binary number."""
+        powers = 1 << np.arange(self.features.shape[1])
+        answers: NDArray[np.intp] = (x[:, self.features] <= self.thresholds) @ powers
+        return answers
+
+    def _every_row(self, tree: int, columns: int) -> Floats:
+        """Return rows, shape (m, p), that give every combination of answers there can be.
+
+        One value per column and interval between its thresholds: each threshold itself, and one
+        above the largest.
+        """
+        real = np.isfinite(self.thresholds[tree])
+        used = np.unique(self.features[tree][real])
+        values = []
+        for column in used:
+            own = self.thresholds[tree][real & (self.features[tree] == column)]
+            values.append([*np.unique(own), np.nextafter(own.max(), np.inf)])
+        rows = np.zeros((int(np.prod([len(v) for v in values])), columns))
+        rows[:, used] = list(product(*values))
+        return rows
+
+    def _check(self, booster: lgb.Booster, columns: int) -> None:
+        rng = np.random.default_rng(0)
+        x = np.zeros((PROBES, columns))
+        for column in range(columns):
+            real = np.isfinite(self.thresholds) & (self.features == column)
+            cuts = np.unique(self.thresholds[real]) if real.any() else np.zeros(1)
+            # On a threshold and right above it: where a wrong comparison would show.
+            x[:, column] = rng.choice(np.r_[cuts, np.nextafter(cuts, np.inf)], PROBES)
+        gap = float(np.abs(self.contributions(x) - _native(booster, x)).max())
+        if not gap <= PARITY:
+            raise ArtifactRefused(
+                f"contributions by table differ from LightGBM's own by {gap:.2g}, more than "
+                f"{PARITY:g}; the trees are not what this version of LightGBM reads"
+            )
+
+
+def _effective(threshold: float) -> float:
+    """Return the threshold that unrounded values compare with as LightGBM's rounded ones do."""
+    if abs(threshold) > ZERO:
+        return threshold
+    return ZERO if threshold >= 0 else float(np.nextafter(-ZERO, -np.inf))
+
+
+def _native(booster: lgb.Booster, x: Floats, **trees: int) -> Floats:
+    effects = booster.predict(x, pred_contrib=True, num_threads=1, **trees)
+    return np.asarray(effects, dtype=np.float64).reshape(len(x), -1)

@@ -1,0 +1,90 @@
+"""Contributions by table against LightGBM's own, over forests and rows that strain them."""
+
+from datetime import date
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskcast.core.errors import ArtifactRefused
+from riskcast.models import lightgbm_text, shap_tables
+from riskcast.models.lightgbm_hybrid import Boosted
+from riskcast.models.shap_tables import ShapTables
+
+COLUMNS = ("a", "b", "c", "d")
+
+
+def forest(seed: int, *, depth: int = 3, leaves: int = 7, rounds: int = 20, **more) -> str:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(400, len(COLUMNS)))
+    x[:, 1] = np.round(x[:, 1])  # few distinct values, zero among them: thresholds next to zero
+    y = np.exp(x[:, 0] * (x[:, 1] > 0) + 0.3 * x[:, 2] + rng.normal(size=400))
+    params = {
+        "objective": "gamma",
+        "num_leaves": leaves,
+        "max_depth": depth,
+        "min_data_in_leaf": 5,
+        "num_threads": 1,
+        "verbosity": -1,
+        **more,
+    }
+    data = lgb.Dataset(x, y, feature_name=list(COLUMNS))
+    return lightgbm_text.trim(lgb.train(params, data, rounds).model_to_string())
+
+
+def native(booster: lgb.Booster, x: np.ndarray) -> np.ndarray:
+    return np.asarray(booster.predict(x, pred_contrib=True, num_threads=1)).reshape(len(x), -1)
+
+
+@given(seed=st.integers(0, 50), depth=st.integers(1, 3))
+@settings(max_examples=15, deadline=None)
+def test_tables_give_what_lightgbm_gives(seed, depth):
+    model = Boosted(COLUMNS, date(2020, 1, 1), forest(seed, depth=depth))
+    assert model.tables is not None
+    rng = np.random.default_rng(seed + 1)
+    cuts = model.tables.thresholds[np.isfinite(model.tables.thresholds)]
+    x = np.concatenate(
+        [
+            rng.normal(size=(200, len(COLUMNS))),
+            rng.choice([*cuts, 0.0, -0.0, 1e-36, -1e-36, 1e300], size=(200, len(COLUMNS))),
+        ]
+    )
+    found = model.contributions(x, np.full(len(x), -9.0))
+    wanted = native(model.booster, x)
+    wanted[:, -1] -= 9.0
+    assert np.abs(found - wanted).max() < 1e-12
+    assert np.abs(found.sum(axis=1) - model.log_variance(x, np.full(len(x), -9.0))).max() < 1e-9
+
+
+def test_a_row_gets_the_same_contributions_alone_as_among_others():
+    model = Boosted(COLUMNS, date(2020, 1, 1), forest(3))
+    x = np.random.default_rng(5).normal(size=(600, len(COLUMNS)))
+    together = model.contributions(x, np.zeros(600))
+    alone = [model.contributions(x[i : i + 1], np.zeros(1))[0] for i in range(600)]
+    assert (together == np.array(alone)).all()
+
+
+def test_an_unknown_value_is_left_to_lightgbm():
+    model = Boosted(COLUMNS, date(2020, 1, 1), forest(4))
+    x = np.array([[np.nan, 1.0, 0.5, 0.0]])
+    assert (model.contributions(x, np.zeros(1)) == native(model.booster, x)).all()
+
+
+@pytest.mark.parametrize(
+    "more", [{"depth": -1, "leaves": 31}, {"zero_as_missing": True, "min_data_in_bin": 1}]
+)
+def test_forests_that_no_table_fits_are_left_to_lightgbm(more):
+    model = Boosted(COLUMNS, date(2020, 1, 1), forest(6, **more))
+    assert model.tables is None
+    x = np.random.default_rng(7).normal(size=(20, len(COLUMNS)))
+    assert (model.contributions(x, np.zeros(20)) == native(model.booster, x)).all()
+
+
+def test_tables_that_differ_from_lightgbm_are_refused(monkeypatch):
+    text = forest(8)
+    booster = lgb.Booster(model_str=text)
+    monkeypatch.setattr(shap_tables, "_effective", lambda threshold: threshold + 0.3)
+    with pytest.raises(ArtifactRefused, match="differ from LightGBM's own"):
+        ShapTables.build(booster, text, len(COLUMNS))
