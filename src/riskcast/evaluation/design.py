@@ -108,7 +108,8 @@ def effective(product: Product, design: Design) -> Product:
     benchmark = product.benchmark if whole else product.fallback_benchmark
     kept: dict[str, Candidate] = {}
     for candidate in product.candidates:
-        columns = tuple(name for name in candidate.columns if name in usable)
+        kept_columns = usable | set(candidate.columns) if candidate.partial else usable
+        columns = tuple(name for name in candidate.columns if name in kept_columns)
         to_benchmark = candidate.offset in {"benchmark", product.benchmark}
         offset = benchmark if to_benchmark else candidate.offset
         reduced = replace(candidate, columns=columns, offset=offset)

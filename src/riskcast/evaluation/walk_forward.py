@@ -173,7 +173,9 @@ def candidate_path(
         began = seconds()
         fitted = fit_candidate(candidate, own, own.dates[rows.start], offset=offset, seed=seed)
         start = None if offset is None else offset.log_h[rows]
-        return fitted.log_variance(own.x[rows], start), fitted.fit_end, seconds() - began
+        first = max(rows.start - candidate.lookback, 0)
+        log_h = fitted.log_variance(own.x[first : rows.stop], start)[rows.start - first :]
+        return log_h, fitted.fit_end, seconds() - began
 
     jobs: list[Future[tuple[Floats, date, float]]] = [workers.submit(run, rows) for rows in folds]
     took = 0.0

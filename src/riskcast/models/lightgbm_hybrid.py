@@ -54,10 +54,10 @@ class Boosted:
             If no offset is given.
         """
         raw: Floats = np.asarray(self.booster.predict(x, raw_score=True, num_threads=1))
-        return raw + _given(offset)
+        return raw + given(offset)
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:
-        start = _given(offset)
+        start = given(offset)
         shape = (len(x), len(self.columns) + 1)
         effects = self.booster.predict(x, pred_contrib=True, num_threads=1)
         effects = np.asarray(effects, dtype=np.float64).reshape(shape)
@@ -69,7 +69,8 @@ class Boosted:
         return {FILE: pack(said), TREES: self.trees.encode()}
 
 
-def _given(offset: Floats | None) -> Floats:
+def given(offset: Floats | None) -> Floats:
+    """Return the offset; raise TypeError if there is none, as a hybrid cannot do without."""
     if offset is None:
         raise TypeError("a hybrid needs the benchmark's log variance as offset")
     return offset
@@ -121,7 +122,7 @@ class LightgbmHybrid:
     threads: int = 1
 
     def fit(self, design: Design, *, seed: int, offset: Floats | None = None) -> Boosted:
-        start = _given(offset)
+        start = given(offset)
         design = design.take(self.columns)
         if len(design.y) < (needed := 2 * self.min_data_in_leaf):
             raise NotEnoughHistory(f"{len(design.y)} rows with label and offset, {needed} needed")
