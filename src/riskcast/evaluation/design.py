@@ -15,6 +15,8 @@ from riskcast.tables import gold
 PSEUDO_MACRO = "MACRO"  # stands in `simulated` for the columns of gold.MACRO
 WARM_UP = 252  # sessions: the longest window of a feature, in which its absence says nothing
 REAL_SHARE = 0.95
+RANGE_COLUMN = "tv1"
+HORIZON = 5
 
 
 def needed_columns(product: Product) -> tuple[str, ...]:
@@ -35,7 +37,7 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     -------
     Design
         One row per row of `features`, ascending. Values that rest on simulated data are NaN. `y`
-        is rv_5d squared, floored; `known` is the first session of `features` at whose own
+        is rv_5d squared, floored, `ranges` the same from session variances; `known` is the first session of `features` at whose own
         known_at the label could be read, NaT while none has come.
     """
     features = features.sort("date")
@@ -50,7 +52,20 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     rv = joined["rv_5d"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     y = np.where(np.isnat(known), np.nan, np.maximum(rv**2, FLOOR))
     known = np.where(np.isnan(y), np.datetime64("NaT"), known)
-    return Design(columns, real_values(features, columns), y, dates, known)
+    ranges = np.where(np.isnan(y), np.nan, ranges_ahead(features))
+    return Design(columns, real_values(features, columns), y, dates, known, ranges)
+
+
+def ranges_ahead(features: pl.DataFrame) -> Floats:
+    """Return the range-based variance of the five sessions after each row, shape (n,).
+
+    The sum of the session variances whose logarithm is RANGE_COLUMN, ascending rows given; NaN
+    for the last five rows. Like the label it looks ahead, and is known when the label is.
+    """
+    log_variance = features[RANGE_COLUMN].cast(pl.Float64).fill_null(np.nan)
+    ahead = log_variance.exp().rolling_sum(HORIZON).shift(-HORIZON)
+    values: Floats = ahead.to_numpy().astype(np.float64)
+    return values
 
 
 def real_values(features: pl.DataFrame, columns: tuple[str, ...]) -> Floats:

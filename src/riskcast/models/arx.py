@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -48,7 +48,7 @@ class Arx:
     def fit(self, design: Design, *, seed: int, offset: Floats | None = None) -> LaggedLinear:  # noqa: ARG002
         design = design.take(self.columns)
         names = (*self.columns, *(f"{self.columns[0]}_lag{k}" for k in range(1, self.lags)))
-        lagged = Design(names, with_lags(design.x, self.lags), design.y, design.dates, design.known)
+        lagged = replace(design, columns=names, x=with_lags(design.x, self.lags))
         linear = ridge_log(lagged, np.inf, 0.0)
         return LaggedLinear(self.columns, linear.fit_end, self.lags, linear)
 

@@ -13,7 +13,7 @@ from riskcast.core.errors import ArtifactRefused, FeatureMissing
 from riskcast.core.load import load
 from riskcast.models import ENGINES
 from riskcast.models.artifact import Fields, pack
-from riskcast.models.base import H_BOUNDS, Fitted, Floats, Forecasts
+from riskcast.models.base import H_BOUNDS, Floats, Forecasts, Servable
 from riskcast.models.calibration import MIN_RATIOS, Calibration
 
 MANIFEST = "model.json"
@@ -37,7 +37,7 @@ class Member:
     engine: str
     weight: float
     offset: str
-    fitted: Fitted
+    fitted: Servable
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _load_members(
                 f"or its offset {offset!r} does not stand before it"
             )
         own = {n.removeprefix(f"{name}."): b for n, b in files.items() if n.startswith(f"{name}.")}
-        fitted: Fitted = load(ENGINES[engine]).load(own)
+        fitted: Servable = load(ENGINES[engine]).load(own)
         if unknown := sorted(set(fitted.columns) - set(columns)):
             raise ArtifactRefused(f"{MANIFEST}: {name!r} reads {unknown}, which are no columns")
         members[name] = Member(name, engine, fields.number("weight"), offset, fitted)

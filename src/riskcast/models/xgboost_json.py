@@ -48,7 +48,9 @@ def check(text: str, columns: tuple[str, ...]) -> None:
         _check_tree(_dict(tree, f"tree {number}"), number, len(columns))
 
 
-def _check_header(learner: dict[str, Any], booster: dict[str, Any], columns: tuple[str, ...]) -> None:
+def _check_header(
+    learner: dict[str, Any], booster: dict[str, Any], columns: tuple[str, ...]
+) -> None:
     _equal(booster.get("name"), "gbtree", "booster")
     _equal(learner.get("feature_names"), list(columns), "feature_names")
     _equal(learner.get("feature_types"), [], "feature_types")
