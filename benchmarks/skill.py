@@ -26,7 +26,7 @@ from rich.table import Table
 from _common import gold_tables, open_files
 from riskcast.evaluation import intervals, regimes
 from riskcast.evaluation.design import build_design, effective, needed_columns
-from riskcast.evaluation.scores import per_year, score
+from riskcast.evaluation.scores import score
 from riskcast.evaluation.walk_forward import Walk, walk_forward
 from riskcast.products import DAILY_RISK, Product
 
@@ -75,16 +75,12 @@ def summarise(
     span = pl.col("date").is_between(start, end)
     record = walk.record.filter(span)
     published = intervals.calibrated(walk.record, features, product).filter(span)
-    years = per_year(record)
-    models = {
-        row.pop("model"): {
-            **row,
-            "per_year": dict(zip(map(str, years["year"]), years[name], strict=True)),
-            "seconds": round(walk.seconds.get(name, 0.0), 2),
-        }
-        for row in score(record, product).iter_rows(named=True)
-        for name in [row["model"]]
-    }
+    models = scores(record, product)
+    years = sorted({day.year for day in record["date"]})
+    each = {y: scores(record.filter(pl.col("date").dt.year() == y), product) for y in years}
+    for name, figures in models.items():
+        figures["per_year"] = {str(year): found[name] for year, found in each.items()}
+        figures["seconds"] = round(walk.seconds.get(name, 0.0), 2)
     result = {
         "pool": product.pool_name,
         "benchmark": product.benchmark,
@@ -96,6 +92,12 @@ def summarise(
         "intervals": intervals.summary(published),
     }
     return finite(result)
+
+
+def scores(record: pl.DataFrame, product: Product) -> dict[str, dict]:
+    """Return every figure of each model, by its name."""
+    rows = score(record, product).iter_rows(named=True)
+    return {row.pop("model"): row for row in rows}
 
 
 def finite(value):
@@ -113,9 +115,9 @@ def show(result: dict, console: Console) -> None:
         table.add_row(name, *(f"{scores[column]:.4g}" for column in columns))
     console.print(table)
     years = Table("year", pool, benchmark, "hv20", title="QLIKE by year")
-    for year, loss in result["models"][pool]["per_year"].items():
-        others = (result["models"][name]["per_year"][year] for name in (benchmark, "hv20"))
-        years.add_row(year, *(f"{value:.4f}" for value in (loss, *others)))
+    for year in result["models"][pool]["per_year"]:
+        found = (result["models"][name]["per_year"][year] for name in (pool, benchmark, "hv20"))
+        years.add_row(year, *(f"{figures['qlike']:.4f}" for figures in found))
     console.print(years)
     for part in ("regimes", "intervals"):
         said = ((k, v) for k, v in result[part].items() if v is not None)

@@ -9,8 +9,8 @@ from riskcast.core.errors import SettingsError
 from riskcast.core.window import Window
 
 instants = st.datetimes(
-    datetime(1990, 1, 1),
-    datetime(2040, 1, 1),
+    datetime(1990, 1, 1),  # noqa: DTZ001  Hypothesis adds the zone
+    datetime(2040, 1, 1),  # noqa: DTZ001
     timezones=st.just(UTC),
 )
 

@@ -4,9 +4,20 @@ import numpy as np
 import polars as pl
 import pytest
 
+from riskcast.core.errors import NotEnoughHistory
 from riskcast.core.window import Window
-from riskcast.regimes.daily import FIT_SCHEMA, INPUTS, MIN_ROWS, add_regimes, fit_due
+from riskcast.features.daily import build_features as build_market_features
+from riskcast.regimes.daily import (
+    FIT_SCHEMA,
+    INPUTS,
+    MIN_ROWS,
+    add_regimes,
+    build_features,
+    check_adjoins,
+    fit_due,
+)
 from riskcast.tables import gold, silver
+from riskcast.transforms.sessions import xnys_sessions
 
 KINDS = {
     "text": pl.String,
@@ -17,6 +28,7 @@ KINDS = {
 MACRO = pl.DataFrame(schema={c.name: KINDS[c.kind] for c in silver.MACRO_ALIGNED.every_column})
 NO_FITS = pl.DataFrame(schema=FIT_SCHEMA)
 ALWAYS = Window(datetime(1990, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+SESSIONS = xnys_sessions(date(2000, 1, 1), date(2008, 1, 1))["session"]
 REGIME = [column.name for column in gold.REGIME]
 
 
@@ -26,7 +38,7 @@ def market(n: int = 1300, seed: int = 5) -> pl.DataFrame:
     level = np.repeat(rng.choice([0.004, 0.01, 0.03], n // 50 + 1), 50)[:n]
     close = 100 * np.exp(np.cumsum(rng.normal(0, level)))
     days = pl.date_range(date(2000, 1, 3), date(2000, 1, 3) + timedelta(days=2 * n), eager=True)
-    days = days.filter(days.dt.weekday() < 6).head(n)
+    days = days.filter(days.is_in(SESSIONS.implode())).head(n)
     return pl.DataFrame(
         {
             "symbol": "SPY",
@@ -46,10 +58,8 @@ def market(n: int = 1300, seed: int = 5) -> pl.DataFrame:
 
 
 def describe(bars: pl.DataFrame, window: Window = ALWAYS, fits: pl.DataFrame = NO_FITS):
-    from riskcast.features.daily import build_features
-
     made = fit_due(bars, MACRO, fits, asset="SPY", window=window)
-    return made, add_regimes(build_features(bars, MACRO, asset="SPY"), made)
+    return made, add_regimes(build_market_features(bars, MACRO, asset="SPY"), made)
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +115,24 @@ def test_more_volatile_sessions_get_higher_ids(whole):
     by_state = described.drop_nulls("regime_cluster_id").group_by("regime_cluster_id")
     order = by_state.agg(pl.col("spy_vol_20d").mean()).sort("regime_cluster_id")["spy_vol_20d"]
     assert order.is_sorted()
+
+
+def day_window(day: date) -> Window:
+    end = datetime(day.year, day.month, day.day, 22, 5, tzinfo=UTC)
+    return Window(end - timedelta(hours=24), end)
+
+
+def test_a_day_is_refused_while_the_session_before_it_was_never_loaded():
+    bars = market(400)
+    last, before = bars["date"][-1], bars["date"][-2]
+    holed = bars.filter(pl.col("date") != before)
+    with pytest.raises(NotEnoughHistory, match=f"{before}, which was never loaded"):
+        build_features(holed, MACRO, NO_FITS, asset="SPY", window=day_window(last))
+    whole_rows = build_features(bars, MACRO, NO_FITS, asset="SPY", window=day_window(last))
+    assert whole_rows.height == 400
+
+
+def test_the_first_bar_of_all_and_a_day_without_a_bar_need_nothing_before_them():
+    bars = market(400)
+    check_adjoins(bars.head(1), day_window(bars["date"][0]))
+    check_adjoins(bars, day_window(date(2019, 1, 1)))

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from riskcast.cli.door import client_settings
 from riskcast.cli.progress import console, display
-from riskcast.core.settings import read_settings
 from riskcast.core.window import Window
 from riskcast.pipelines import PIPELINES, pipeline
 from riskcast.products import PRODUCTS
@@ -28,7 +28,7 @@ def run(
     """Run a pipeline, or one of its steps, for a window."""
     from riskcast.runner import Ports, run_pipeline
 
-    settings = read_settings()
+    settings = client_settings()
     asked = pipeline(name)
     with display() as shown:
         ports = Ports(settings, progress=shown.part)

@@ -9,7 +9,7 @@ from riskcast.cli.progress import Display, answer, console
 from riskcast.cli.summary import curl, summary, timings, urls
 from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.core.window import Window
 from riskcast.pipelines import FIRST_RUN
 from riskcast.products import PRODUCTS
@@ -56,7 +56,7 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
     client = connected(settings)
     window = history(Ports(client))
     airflow = Airflow(
-        f"http://{settings.host}:{settings.airflow_port}", "admin", airflow_password(settings)
+        f"http://{LOOPBACK}:{settings.airflow_port}", "admin", airflow_password(settings)
     )
     for pipeline in FIRST_RUN:
         began = seconds()
@@ -92,7 +92,7 @@ def await_champion(settings: Settings, client: Settings, product: str) -> str:
 
     version = Registry(client).alias(product, CHAMPION)
     key = (settings.keys_path / "api.key").read_text().strip()
-    url = f"http://{settings.host}:{settings.api_port}/predict"
+    url = f"http://{LOOPBACK}:{settings.api_port}/predict"
     until, said = seconds() + DEPLOY_SECONDS, "no answer"
     while seconds() < until:
         try:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from riskcast.cli.door import client_settings
 from riskcast.cli.progress import console
-from riskcast.core.settings import read_settings
 from riskcast.products import PRODUCTS
 from riskcast.products import product as find_product
 
@@ -26,7 +26,7 @@ def list_versions(product: PRODUCT = "") -> None:
     from riskcast.registry import Registry
 
     table = Table("version", "aliases", "recipe", "fit_end", "qlike", "digest", box=None)
-    for version in Registry(read_settings()).versions(_name(product)):
+    for version in Registry(client_settings()).versions(_name(product)):
         tags = version.tags
         table.add_row(
             str(version.version),
@@ -59,7 +59,7 @@ def promote(
     from riskcast.lake import open_lake
     from riskcast.registry import Registry
 
-    settings = read_settings()
+    settings = client_settings()
     promote_version(
         Registry(settings), open_lake(settings), _name(product), version, who="cli", why=why
     )

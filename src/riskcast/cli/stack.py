@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from riskcast.cli.progress import console, display
-from riskcast.core.settings import PREFIX, read_settings
+from riskcast.core.settings import LOOPBACK, PREFIX, read_settings
 
 
 def quickstart(
@@ -35,7 +37,7 @@ def serve() -> None:
     settings = read_settings()
     own_port = f"{PREFIX}{settings.slot.upper()}_PORT"
     os.environ[own_port] = settings.api_port
-    console.print(f"http://{settings.host}:{settings.api_port}/docs")
+    console.print(f"http://{LOOPBACK}:{settings.api_port}/docs")
     run_server()
 
 
@@ -86,6 +88,21 @@ def logs(
     typer.echo(tail_logs(read_settings(), process, lines))
 
 
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command inside the stack, e.g. `riskcast airflow backfill create ...`."""
+    from riskcast.standalone.layout import Layout
+    from riskcast.standalone.processes import airflow_environment, riskcast_environment
+
+    settings = read_settings()
+    environment = {
+        **os.environ,
+        **riskcast_environment(settings),
+        **airflow_environment(settings, Layout.of(settings)),
+    }
+    program = str(Path(sys.executable).with_name("airflow"))
+    os.execve(program, ["airflow", *context.args], environment)  # noqa: S606  no shell wanted
+
+
 def predict(
     as_of_date: Annotated[str, typer.Option(help="Session; the latest when left out.")] = "",
 ) -> None:
@@ -95,7 +112,7 @@ def predict(
     settings = read_settings()
     key = (settings.keys_path / "api.key").read_text().strip()
     body = {"as_of_date": as_of_date} if as_of_date else {}
-    url = f"http://{settings.host}:{settings.api_port}/predict"
+    url = f"http://{LOOPBACK}:{settings.api_port}/predict"
     answer = httpx.post(url, json=body, headers={"X-API-Key": key}, timeout=30)
     typer.echo(json.dumps(answer.json(), indent=2))
     if answer.is_error:
@@ -104,5 +121,12 @@ def predict(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    app.command(
+        context_settings={
+            "allow_extra_args": True,
+            "ignore_unknown_options": True,
+            "help_option_names": [],  # --help is Airflow's
+        }
+    )(airflow)
     for command in (quickstart, serve, up, down, status, logs, predict):
         app.command()(command)

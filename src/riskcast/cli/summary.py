@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from riskcast.core.errors import TableMissing
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.lake import Lake
 from riskcast.products import Product
 from riskcast.tables.gold import FEATURES_DAILY
@@ -126,14 +126,14 @@ def curl(settings: Settings) -> str:
     """Return a command that asks for the newest forecast."""
     key = settings.keys_path / "api.key"
     return (
-        f"curl -s http://{settings.host}:{settings.api_port}/predict "
+        f"curl -s http://{LOOPBACK}:{settings.api_port}/predict "
         f'-H "X-API-Key: $(cat {key})" -H "content-type: application/json" -d "{{}}"'
     )
 
 
 def urls(settings: Settings) -> str:
     """Return where the parts of the stack answer and where passwords lie."""
-    host = settings.host
+    host = LOOPBACK
     return "\n".join(
         [
             f"API       http://{host}:{settings.api_port}  (docs at /docs)",

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from riskcast.core.errors import SettingsError
 
 PREFIX = "RISKCAST_"
+LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files")
 PLACES = ("here",)
 
@@ -37,7 +38,9 @@ class Settings:
     asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
     mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
     place: str = _setting("here", "Where a step of a DAG runs: here (subprocess).")
-    host: str = _setting("127.0.0.1", "Address that servers listen on.")
+    host: str = _setting(
+        "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
+    )
     api_port: str = _setting("8080", "Port of nginx, the one published door to the API.")
     blue_port: str = _setting("8001", "Port of the blue model server.")
     green_port: str = _setting("8002", "Port of the green model server.")

@@ -69,6 +69,7 @@ def ranges_ahead(features: pl.DataFrame) -> Floats:
 
 
 def real_values(features: pl.DataFrame, columns: tuple[str, ...]) -> Floats:
+    """Return the columns, shape (n, p); NaN where unknown or resting on simulated data."""
     macro = {column.name for column in gold.MACRO}
     simulated = features["simulated"].fill_null([])
     names = set(simulated.explode().drop_nulls().to_list())

@@ -89,7 +89,7 @@ MARKET_DAILY = Pipeline(
                 gold.REGIME_FITS.as_of(),
             ),
             writes=(gold.FEATURES_DAILY,),
-            uses=("asset",),
+            uses=("asset", "window"),
         ),
         Step(
             "labels",

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from riskcast.core.errors import NotEnoughHistory
 from riskcast.core.window import Window
 from riskcast.features.daily import build_features as build_market_features
 from riskcast.regimes.mixture import Mixture, fit_mixture, match, order_by
 from riskcast.tables import gold
+from riskcast.transforms.sessions import previous_session
 
 # Volatility first: states are ordered by it. Only the asset's own columns, which are real on
 # every row of every source; a state must not appear or vanish because a series starts.
@@ -23,14 +25,49 @@ EMPTY = {c.name: pl.lit(None, pl.Int64 if c.kind == "int" else pl.Float64) for c
 
 
 def build_features(
-    market: pl.DataFrame, macro: pl.DataFrame, fits: pl.DataFrame, *, asset: str
+    market: pl.DataFrame, macro: pl.DataFrame, fits: pl.DataFrame, *, asset: str, window: Window
 ) -> pl.DataFrame:
     """Return rows of `features_daily`: the market features plus each session's regime.
 
     Session t is described by the newest fit with ``fit_end < t``; sessions before the first fit
     have nulls.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If the session before the window's first one was never loaded.
     """
-    return add_regimes(build_market_features(market, macro, asset=asset), fits)
+    features = build_market_features(market, macro, asset=asset)
+    check_adjoins(features, window)
+    return add_regimes(features, fits)
+
+
+def check_adjoins(features: pl.DataFrame, window: Window) -> None:
+    """Refuse a window that leaves a hole behind it.
+
+    Backfilled days may run side by side, and then a day can come before the one it builds on:
+    its returns would span the hole and its row would differ from the live one.
+
+    Raises
+    ------
+    NotEnoughHistory
+        Naming the missing session and the command that loads it.
+    """
+    days = features.select("date", "known_at").sort("date")
+    inside = days.filter((pl.col("known_at") > window.start) & (pl.col("known_at") <= window.end))[
+        "date"
+    ]
+    if inside.is_empty():
+        return
+    first = inside[0]
+    earlier = days.filter(pl.col("date") < first)["date"]
+    needed = previous_session(first)
+    if not earlier.is_empty() and earlier[-1] < needed:
+        raise NotEnoughHistory(
+            f"{first} builds on {needed}, which was never loaded (the newest bar before is of "
+            f"{earlier[-1]}); run it first: riskcast run market_daily "
+            f"--start {earlier[-1]} --end {needed}"
+        )
 
 
 def fit_due(

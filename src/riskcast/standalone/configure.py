@@ -6,11 +6,11 @@ import os
 import pwd
 from collections.abc import Callable
 
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.products import PRODUCTS
 from riskcast.routing.nginx import Site, active_folder, render
 from riskcast.standalone import postgres
-from riskcast.standalone.layout import LOOPBACK, Layout, repository
+from riskcast.standalone.layout import Layout, repository
 from riskcast.standalone.secrets import secret, write_private
 
 ACCESS_LOG_BYTES = 100_000_000  # kept once over, as .1; the supervisor turns over all other logs

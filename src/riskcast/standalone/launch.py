@@ -69,24 +69,28 @@ def members(record: Path) -> list[Seen]:
     return [p for p in everything() if p.group == leader.group and p.started >= leader.started]
 
 
-def end(processes: Iterable[Seen], *, grace: float, first: int = signal.SIGTERM) -> None:
-    """Signal the processes, then kill those that have not ended after `grace` seconds."""
+def end(processes: Iterable[Seen], *, grace: float) -> None:
+    """Kill what has not ended by itself after `grace` seconds; with any grace, ask first."""
     left = [p for p in processes if p.pid != os.getpid()]
-    for number, seconds in ((first, grace), (signal.SIGKILL, 5.0)):
-        if number == signal.SIGKILL or grace > 0:
-            for process in left:
-                _signal(process, number)
-        until = time.monotonic() + seconds
-        while (left := [p for p in left if _alive(p)]) and time.monotonic() < until:
-            time.sleep(0.05)
+    if grace > 0:
+        for process in left:
+            send(process, signal.SIGTERM)
+        left = running(left, grace)
+    for process in left:
+        send(process, signal.SIGKILL)
+    running(left, 5.0)
 
 
-def _alive(process: Seen) -> bool:
-    now = seen(process.pid)
-    return now is not None and now.started == process.started
+def running(processes: Iterable[Seen], seconds: float) -> list[Seen]:
+    """Wait until all have ended, `seconds` at most; return those that have not."""
+    left, until = list(processes), time.monotonic() + seconds
+    while (left := [p for p in left if _alive(p)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
 
 
-def _signal(process: Seen, number: int) -> None:
+def send(process: Seen, number: int) -> None:
+    """Signal a process; one that has ended, or whose number is another's now, is left alone."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -99,6 +103,11 @@ def _signal(process: Seen, number: int) -> None:
         pass  # it ended by itself in between
     finally:
         os.close(handle)
+
+
+def _alive(process: Seen) -> bool:
+    now = seen(process.pid)
+    return now is not None and now.started == process.started
 
 
 def _boot() -> str:

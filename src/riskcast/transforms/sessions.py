@@ -104,6 +104,14 @@ def next_session(day: date) -> date:
     return day
 
 
+def previous_session(day: date) -> date:
+    """Return the last session before `day`; raise NoSuchSession beyond the calendar."""
+    _inside(day)
+    while (day := day - timedelta(days=1)) not in _sessions():
+        _inside(day)
+    return day
+
+
 def session_known_at(day: date) -> datetime:
     """Return the instant at which the bar of session `day` is known.
 

@@ -1,0 +1,112 @@
+"""What `make run` promises, on real servers: the main job through Airflow, served by nginx."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.standalone.ports import port_settings
+
+from riskcast.core.settings import PREFIX, Settings
+from riskcast.lake import open_lake
+from riskcast.products import DAILY_RISK
+from riskcast.registry import CHAMPION, Registry
+from riskcast.standalone import connected
+from riskcast.tables import TABLES
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+PROGRAM = str(Path(sys.executable).with_name("riskcast"))
+
+
+def run(settings: Settings, *arguments: str) -> str:
+    given = {f.name: getattr(settings, f.name) for f in fields(Settings)}
+    environment = os.environ | {PREFIX + name.upper(): value for name, value in given.items()}
+    done = subprocess.run(
+        [PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def versions(settings: Settings) -> dict[str, int | None]:
+    lake = open_lake(settings)
+    return {table.name: lake.version(table) for table in TABLES.values()}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    found = Settings(home=str(tmp_path_factory.mktemp("run") / "home"), **port_settings())
+    try:
+        yield found
+    finally:
+        run(found, "down")
+
+
+@pytest.fixture(scope="module")
+def block(settings):
+    return run(settings, "quickstart")
+
+
+def ask(settings: Settings) -> httpx.Response:
+    key = (settings.keys_path / "api.key").read_text().strip()
+    url = f"http://127.0.0.1:{settings.api_port}/predict"
+    return httpx.post(url, json={}, headers={"X-API-Key": key}, timeout=10)
+
+
+def test_the_closing_block_holds_a_forecast_the_skill_and_a_curl_that_works(settings, block):
+    for words in ("volatility", "80%", "risk-off", "pool_equal", "DM p", "Airflow", "MLflow"):
+        assert words in block
+    command = next(line for line in block.splitlines() if line.startswith("curl"))
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["as_of_date"] == "2018-12-31"
+
+
+def test_the_answer_through_nginx_names_slot_and_version(settings, block):
+    answer = ask(settings)
+    assert answer.status_code == 200
+    assert answer.headers["X-Riskcast-Slot"] == "blue"
+    assert answer.headers["X-Riskcast-Model"] == f"{DAILY_RISK.name}/1"
+
+
+def test_a_second_run_makes_no_new_table_version(settings, block):
+    before = versions(settings)
+    run(settings, "quickstart")
+    assert versions(settings) == before
+
+
+def test_a_backfill_of_ten_sessions_succeeds_and_changes_no_row(settings, block):
+    before = versions(settings)
+    run(settings, "airflow", "backfill", "create", "--dag-id", "market_daily",
+        "--from-date", "2018-12-04", "--to-date", "2018-12-18")  # fmt: skip
+    until = time.monotonic() + 900
+    while True:
+        rows = json.loads(
+            run(settings, "airflow", "dags", "list-runs", "market_daily", "-o", "json")
+        )
+        states = [r["state"] for r in rows if r["run_id"].startswith("backfill")]
+        if set(states) <= {"success", "failed"}:
+            break
+        assert time.monotonic() < until, states
+        time.sleep(5)
+    assert states == ["success"] * 10
+    assert versions(settings) == before
+
+
+def test_another_champion_in_mlflow_serves_within_ten_seconds(settings, block):
+    registry = Registry(connected(settings))
+    first = registry.load(DAILY_RISK.name, CHAMPION)
+    tags = {"asset": settings.asset_symbol}
+    again = registry.register(
+        DAILY_RISK.name, first.model, metrics={}, params={}, lineage={}, tags=tags
+    )
+    for version in (again, first.version):
+        registry.set_alias(DAILY_RISK.name, CHAMPION, version)
+        until = time.monotonic() + 10
+        while ask(settings).headers["X-Riskcast-Model"] != f"{DAILY_RISK.name}/{version}":
+            assert time.monotonic() < until
+            time.sleep(0.1)
