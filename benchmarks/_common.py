@@ -10,6 +10,7 @@ import polars as pl
 from riskcast.core.window import Window
 from riskcast.evaluation.targets import build_labels
 from riskcast.features.daily import build_features
+from riskcast.products import DAILY_RISK
 from riskcast.sources import FilesSource, SampleSource, Source
 from riskcast.transforms.macro import align_macro
 from riskcast.transforms.market import curate_market
@@ -33,4 +34,4 @@ def gold_tables(source: Source, asset: str, end: date) -> tuple[pl.DataFrame, pl
     market = curate_market(source.fetch_market(window), sessions)
     macro = align_macro(source.fetch_macro(window), sessions)
     features = build_features(market, macro, asset=asset)
-    return features, build_labels(market, features, sessions, asset=asset)
+    return features, build_labels(market, features, sessions, asset=asset, product=DAILY_RISK)

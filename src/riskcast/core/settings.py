@@ -14,6 +14,7 @@ PREFIX = "RISKCAST_"
 LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files")
 PLACES = ("here",)
+REGIMES = ("terciles", "50-85")
 
 
 def _setting(default: str, doc: str) -> str:
@@ -51,6 +52,9 @@ class Settings:
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
     )
+    regimes: str = _setting(
+        "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
+    )
     cores: str = _setting("2", "Processor cores a training step may use.")
 
     def __post_init__(self) -> None:
@@ -58,6 +62,8 @@ class Settings:
             raise SettingsError(f"RISKCAST_SOURCE={self.source!r}: expected one of {SOURCES}")
         if self.place not in PLACES:
             raise SettingsError(f"RISKCAST_PLACE={self.place!r}: expected one of {PLACES}")
+        if self.regimes not in REGIMES:
+            raise SettingsError(f"RISKCAST_REGIMES={self.regimes!r}: expected one of {REGIMES}")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
         for name in (

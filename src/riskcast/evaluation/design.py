@@ -22,7 +22,8 @@ HORIZON = 5
 def needed_columns(product: Product) -> tuple[str, ...]:
     """Return every feature column that an evaluation of the product reads, each once."""
     candidates = [name for candidate in product.candidates for name in candidate.columns]
-    return tuple(dict.fromkeys([*candidates, *product.naive.values(), *product.thresholds]))
+    others = [*product.naive.values(), *product.thresholds, *product.regime_columns]
+    return tuple(dict.fromkeys([*candidates, *others]))
 
 
 def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[str, ...]) -> Design:
@@ -37,8 +38,9 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     -------
     Design
         One row per row of `features`, ascending. Values that rest on simulated data are NaN. `y`
-        is rv_5d squared, floored, `ranges` the same from session variances; `known` is the first session of `features` at whose own
-        known_at the label could be read, NaT while none has come.
+        is rv_5d squared, floored, `ranges` the same from session variances; `known` is the first
+        session of `features` at whose own known_at the label could be read, NaT while none has
+        come.
     """
     features = features.sort("date")
     joined = features.select("date").join(
@@ -62,9 +64,9 @@ def ranges_ahead(features: pl.DataFrame) -> Floats:
     The sum of the session variances whose logarithm is RANGE_COLUMN, ascending rows given; NaN
     for the last five rows. Like the label it looks ahead, and is known when the label is.
     """
-    log_variance = features[RANGE_COLUMN].cast(pl.Float64).fill_null(np.nan)
+    log_variance = features[RANGE_COLUMN].cast(pl.Float64).fill_nan(None)
     ahead = log_variance.exp().rolling_sum(HORIZON).shift(-HORIZON)
-    values: Floats = ahead.to_numpy().astype(np.float64)
+    values: Floats = ahead.fill_null(np.nan).to_numpy().astype(np.float64)
     return values
 
 
@@ -132,9 +134,12 @@ def effective(product: Product, design: Design) -> Product:
         same = any(replace(other, name=reduced.name) == reduced for other in kept.values())
         if columns and not same:
             kept[candidate.name] = reduced
+    pool = tuple(name for name in product.pool if name in kept)
+    served = {name for member in pool for name in kept[member].columns}
     return replace(
         product,
         candidates=tuple(kept.values()),
         benchmark=benchmark,
-        pool=tuple(name for name in product.pool if name in kept),
+        pool=pool,
+        regime_columns=tuple(name for name in product.regime_columns if name in served),
     )

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from riskcast.core.errors import NotEnoughHistory
 from riskcast.evaluation.intervals import PROBS
 from riskcast.models.base import Floats
-
-Classes = NDArray[np.int64]
-
-
-def classes(rv: Floats, thresholds: Floats) -> Classes:
-    """Return 0 calm, 1 transition, 2 risk_off of outcomes, shape (n,), given bounds (n, 2)."""
-    found: Classes = (rv >= thresholds[:, 0]).astype(np.int64) + (rv > thresholds[:, 1])
-    return found
+from riskcast.models.regime_logits import Classes, classes
 
 
 def brier(probs: Floats, outcome: Classes) -> float:

@@ -101,6 +101,7 @@ MARKET_DAILY = Pipeline(
             ),
             writes=(gold.LABELS_DAILY,),
             uses=("asset",),
+            product=DAILY_RISK,
         ),
         FORECAST,
         replace(PUBLISH, after=("forecast", "curate_market", "curate_macro", "labels")),

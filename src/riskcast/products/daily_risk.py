@@ -124,4 +124,8 @@ DAILY_RISK = Product(
     scheme=WalkForward(min_train=1000, refit_every=21),
     gate=Gate(),
     thresholds=("rv5_q33", "rv5_q67"),
+    regime_columns=CORE,
+    definitions=MappingProxyType(
+        {"terciles": ("rv5_q33", "rv5_q67"), "50-85": ("rv5_q50", "rv5_q85")}
+    ),
 )

@@ -111,6 +111,11 @@ class Product:
         Candidates whose log forecasts are averaged into the one that is served.
     thresholds : tuple of str
         Feature columns that bound calm and risk_off.
+    regime_columns : tuple of str
+        Columns of the pool that inform the regime probabilities beside the forecast; none leaves
+        them to the forecast alone.
+    definitions : mapping of name to (str, str)
+        Other bounds of calm and risk_off that may be chosen by setting.
     challengers : tuple of Candidate
         Evaluated by the benchmark and the report only; none is in the pool.
 
@@ -138,6 +143,8 @@ class Product:
     gate: Gate
     thresholds: tuple[str, str]
     route: str = "/predict"
+    regime_columns: tuple[str, ...] = ()
+    definitions: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     challengers: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
@@ -145,7 +152,8 @@ class Product:
         names = {candidate.name for candidate in self.candidates}
         everyone = (*self.candidates, *self.challengers)
         asked = {c for candidate in everyone for c in candidate.columns}
-        asked |= {*self.naive.values(), *self.thresholds}
+        asked |= {*self.naive.values(), *self.thresholds, *self.regime_columns}
+        asked |= {name for pair in self.definitions.values() for name in pair}
         if missing := sorted(asked - columns):
             raise DeclarationError(f"{self.name}: {self.features.name} has no column {missing}")
         offsets = {c.offset for c in everyone} - {"", "benchmark"}
@@ -164,12 +172,34 @@ class Product:
         """Return the product with its challengers among the candidates."""
         return replace(self, candidates=(*self.candidates, *self.challengers), challengers=())
 
+    def with_regimes(self, definition: str) -> Product:
+        """Return the product with the bounds of that name; itself if it declares no choice.
+
+        Raises
+        ------
+        DeclarationError
+            If it declares others only.
+        """
+        if not self.definitions:
+            return self
+        if definition not in self.definitions:
+            raise DeclarationError(
+                f"{self.name} has no regimes {definition!r}; it has {', '.join(self.definitions)}"
+            )
+        return replace(self, thresholds=self.definitions[definition])
+
     @property
     def recipe(self) -> str:
-        """Digest of what makes two models the same recipe: columns, parameters, pool, scheme."""
+        """Digest of what makes two models the same recipe.
+
+        Columns, parameters, pool and its rule, scheme, bounds of the regimes.
+        """
         said = [[c.name, c.engine, c.columns, dict(c.params), c.offset] for c in self.candidates]
         text = json.dumps(
-            [said, self.pool, self.target, self.horizon, asdict(self.scheme)],
+            [
+                [said, self.pool, self.pool_name, self.target, self.horizon, asdict(self.scheme)],
+                [self.thresholds, self.regime_columns],
+            ],
             sort_keys=True,
             default=str,
         )
