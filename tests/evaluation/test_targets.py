@@ -105,7 +105,7 @@ def test_regimes_from_thresholds_of_the_full_sample_are_caught(given_):
 
 def test_a_label_that_spans_a_session_without_a_bar_is_unknown(given_):
     holed = without(given_["market"], "SPY", DAYS[300])
-    features = build_features(holed, no_macro(), **SPY)
+    features = build_features(holed, no_macro(), asset="SPY")
     made = build_labels(holed, features, given_["sessions"], **SPY)
     missing = sorted(set(DAYS[:-5]) - set(made["date"]))
     assert missing == DAYS[295:301]
