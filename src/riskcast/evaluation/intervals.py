@@ -44,13 +44,14 @@ def calibrated(record: pl.DataFrame, features: pl.DataFrame, product: Product) -
     NotEnoughHistory
         If no session is left.
     """
-    columns, features = product.regime_columns, features.sort("date")
-    dates = features["date"].to_numpy().astype("datetime64[D]")
-    x = real_values(features, columns) if columns else np.empty((len(features), 0))
-    bounds = features.select(product.thresholds).cast(pl.Float64).fill_null(np.nan).to_numpy()
-    past, ends = outcomes(record, product, dates, x, bounds)
+    past, ends = past_of(record, features, product)
+    probs = walk(past)[0] if product.regime_columns else past.implied
+    return as_published(past, ends, probs)
+
+
+def as_published(past: Past, ends: Floats, probs: Floats) -> pl.DataFrame:
+    """Return the frame of `calibrated` for the newest m sessions, which have `ends`, (m, 6)."""
     start = len(past.dates) - len(ends)
-    probs = walk(past)[0] if columns else past.implied
     names = [f"{end}_{level}" for level in LEVELS for end in ("lo", "hi")]
     published = pl.DataFrame(
         {
@@ -65,6 +66,15 @@ def calibrated(record: pl.DataFrame, features: pl.DataFrame, product: Product) -
     return published[start:].hstack(
         pl.DataFrame(np.column_stack([ends, probs[start:]]), schema=[*names, *PROBS])
     )
+
+
+def past_of(record: pl.DataFrame, features: pl.DataFrame, product: Product) -> tuple[Past, Floats]:
+    """Return `outcomes` with what the rows of `features` knew."""
+    columns, features = product.regime_columns, features.sort("date")
+    dates = features["date"].to_numpy().astype("datetime64[D]")
+    x = real_values(features, columns) if columns else np.empty((len(features), 0))
+    bounds = features.select(product.thresholds).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return outcomes(record, product, dates, x, bounds)
 
 
 def outcomes(

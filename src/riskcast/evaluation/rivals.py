@@ -7,15 +7,20 @@ blend of regime probabilities.
 
 from __future__ import annotations
 
+from datetime import date
 from math import ceil, floor
 
 import lightgbm as lgb
 import numpy as np
+import polars as pl
+from scipy.special import softmax
 
-from riskcast.evaluation.regime_probs import REFIT, Past
+from riskcast.evaluation import intervals, regimes
+from riskcast.evaluation.regime_probs import REFIT, Past, walk
 from riskcast.models.base import Floats
 from riskcast.models.calibration import LEVELS, MEMORY, MIN_RATIOS
 from riskcast.models.regime_logits import MIN_ROWS, classes
+from riskcast.products import Product
 
 SEED = 20040102
 TREES = {
@@ -33,6 +38,46 @@ QUANTILE = {"objective": "quantile", "num_leaves": 3, "min_data_in_leaf": 300}
 QUANTILE_ROUNDS = 40
 MULTICLASS = {"objective": "multiclass", "num_class": 3, "num_leaves": 4, "min_data_in_leaf": 150}
 MULTICLASS_ROUNDS = 60
+
+
+def interval_scores(
+    record: pl.DataFrame, features: pl.DataFrame, product: Product, *, start: date
+) -> dict[str, dict[str, float]]:
+    """Return the summaries of what is published and of its rival, on the sessions of both."""
+    past, ends = intervals.past_of(record, features, product)
+    rival = conformal_quantiles(past)[len(past.dates) - len(ends) :]
+    both = np.isfinite(rival).all(axis=1)
+    since = pl.col("date") >= start
+    found = {}
+    for name, given in (("ratios (published)", ends), ("conformal quantiles", rival)):
+        frame = intervals.as_published(past, given, past.implied).filter(both)
+        found[name] = intervals.summary(frame.filter(since))
+    return found
+
+
+def regime_scores(
+    record: pl.DataFrame, features: pl.DataFrame, product: Product, *, start: date
+) -> dict[str, dict[str, float]]:
+    """Return the summaries of what is published, its parts, and a blend with trees."""
+    past, ends = intervals.past_of(record, features, product)
+    published, plain = walk(past)
+    trees = multiclass(past)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        three = softmax((2 * np.log(plain) + np.log(trees)) / 3, axis=1)
+    ways = {
+        "forecast and logits, tempered (published)": published,
+        "forecast and logits": plain,
+        "forecast alone": past.implied,
+        "trees alone": trees,
+        "forecast, logits and trees": three,
+    }
+    whole = np.all([np.isfinite(probs).all(axis=1) for probs in ways.values()], axis=0)
+    both = whole[len(past.dates) - len(ends) :]
+    since = pl.col("date") >= start
+    return {
+        name: regimes.summary(intervals.as_published(past, ends, probs).filter(both).filter(since))
+        for name, probs in ways.items()
+    }
 
 
 def conformal_quantiles(past: Past) -> Floats:
