@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from riskcast.evaluation import diagnostics, intervals, regimes, rivals
+from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import score
+from riskcast.evaluation.walk_forward import walk_forward
 from riskcast.jobs import figures
 from riskcast.models.regime_logits import classes
 from riskcast.products import Product
@@ -229,3 +232,31 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4g}"
     return "" if value is None else str(value)
+
+
+def write_report(
+    features: pl.DataFrame,
+    labels: pl.DataFrame,
+    product: Product,
+    folder: Path,
+    *,
+    start: date | None = None,
+    cores: int = 1,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Path:
+    """Evaluate the product with its challengers and rivals, write the page, return where it is.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If the tables are too short for a walk-forward, or nothing is left from `start` on.
+    """
+    every = product.with_challengers()
+    design = build_design(features, labels, needed_columns(every))
+    recipe = effective(every, design)
+    record = walk_forward(recipe, design, cores=cores, progress=progress).record
+    evidence = with_rivals(gather(record, features, recipe, start=start), record)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"skill_{product.name}_{record['date'].max():%Y%m%d}.html"
+    path.write_text(render(evidence))
+    return path

@@ -18,6 +18,7 @@ from riskcast.evaluation.losses import with_losses
 from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.jobs.promote import NOTHING, move_champion
+from riskcast.jobs.report import gather, render
 from riskcast.lake import Lake
 from riskcast.models.base import Design
 from riskcast.models.served import ServedModel
@@ -160,6 +161,7 @@ def register(
                 "asset": settings.asset_symbol,
                 "qlike": f"{figures['qlike']:.4f}" if "qlike" in figures else "refit",
             },
+            artifacts={"skill.html": render(gather(record, features, recipe)).encode()},
         )
     champion = next((v for v in registry.versions(recipe.name) if CHAMPION in v.aliases), None)
     if champion is not None and champion.tags.get("as_of", "") > as_of:
