@@ -4,7 +4,8 @@
 
 Every forecast from the first possible session on is made as on its day; scores are of the
 sessions from --start to --end. Without --files the bundled sample is used. With --json the last
-line of standard output is one JSON object.
+line of standard output is one JSON object. --members leaves out the challengers; --random-walk
+replaces the asset by a random walk, on which there must be no skill and no promotion.
 """
 
 from __future__ import annotations
@@ -24,23 +25,33 @@ from rich.progress import Progress
 from rich.table import Table
 
 from _common import gold_tables, open_files
-from riskcast.evaluation import intervals, regimes
+from _targets import reached
+from riskcast.core.clock import seconds
+from riskcast.evaluation import diagnostics, intervals, regimes
 from riskcast.evaluation.design import build_design, effective, needed_columns
+from riskcast.evaluation.gate import decide
 from riskcast.evaluation.scores import score
 from riskcast.evaluation.walk_forward import Walk, walk_forward
 from riskcast.products import DAILY_RISK, Product
+
+INTERVALS_FROM = date(2007, 1, 1)
 
 
 def main() -> None:
     options = parse()
     source, asset = open_files(options.files)
     end = options.end or date.fromisoformat(source.newest())
-    features, labels = gold_tables(source, asset, end)
-    design = build_design(features, labels, needed_columns(DAILY_RISK))
-    product = effective(DAILY_RISK, design)
-    console = Console(stderr=options.json, width=120)
+    asked = DAILY_RISK if options.members else DAILY_RISK.with_challengers()
+    features, labels = gold_tables(
+        source, asset, end, states=not options.members, random_walk=options.random_walk
+    )
+    design = build_design(features, labels, needed_columns(asked))
+    product = effective(asked, design)
+    console = Console(stderr=options.json, width=140)
+    began = seconds()
     walk = run(product, design, options.cores, console)
     result = summarise(walk, features, product, options.start, end)
+    result["seconds"] = round(seconds() - began, 1)
     show(result, console)
     if options.json:
         print(json.dumps(result))
@@ -52,6 +63,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", type=date.fromisoformat, default=date(2004, 1, 1))
     parser.add_argument("--end", type=date.fromisoformat, help="default: the newest session")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--members", action="store_true", help="leave out the challengers")
+    parser.add_argument("--random-walk", action="store_true", help="nothing to foresee")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser.parse_args()
 
@@ -74,13 +87,16 @@ def summarise(
     """Return every figure of the span, JSON-ready."""
     span = pl.col("date").is_between(start, end)
     record = walk.record.filter(span)
-    published = intervals.calibrated(walk.record, features, product).filter(span)
     models = scores(record, product)
+    in_set = diagnostics.confidence_set(record)
     years = sorted({day.year for day in record["date"]})
     each = {y: scores(record.filter(pl.col("date").dt.year() == y), product) for y in years}
     for name, figures in models.items():
         figures["per_year"] = {str(year): found[name] for year, found in each.items()}
         figures["seconds"] = round(walk.seconds.get(name, 0.0), 2)
+        figures["mcs_p"] = in_set[name]
+    pool = record.filter(pl.col("model") == product.pool_name)
+    verdict = decide(walk.record, features, product)
     result = {
         "pool": product.pool_name,
         "benchmark": product.benchmark,
@@ -88,10 +104,32 @@ def summarise(
         "first": str(record["date"].min()),
         "last": str(record["date"].max()),
         "models": models,
-        "regimes": regimes.summary(published),
-        "intervals": intervals.summary(published),
+        **calibration(walk.record, features, product, span),
+        "mincer_zarnowitz": diagnostics.mincer_zarnowitz(
+            pool["variance"].to_numpy(), pool["variance_hat"].to_numpy()
+        ),
+        "reducible": diagnostics.reducible_share(
+            models[product.pool_name]["qlike"], models["hv20"]["qlike"], product.gate.noise_floor
+        ),
+        "ablation": diagnostics.ablation(record, product).to_dicts(),
+        "gate": {"verdict": verdict.verdict, "reason": verdict.reason},
     }
+    result["targets"] = reached(result)
     return finite(result)
+
+
+def calibration(
+    record: pl.DataFrame, features: pl.DataFrame, product: Product, span: pl.Expr
+) -> dict[str, object]:
+    """Return scores of probabilities by each definition, and of intervals from 2007 on."""
+    by_definition, coverage = {}, {}
+    for definition in product.definitions:
+        chosen = product.with_regimes(definition)
+        published = intervals.calibrated(record, features, chosen).filter(span)
+        by_definition[definition] = regimes.summary(published)
+        late = published.filter(pl.col("date") >= INTERVALS_FROM)
+        coverage = intervals.summary(published if late.is_empty() else late)
+    return {"regimes": by_definition, "intervals": coverage}
 
 
 def scores(record: pl.DataFrame, product: Product) -> dict[str, dict]:
@@ -104,24 +142,34 @@ def finite(value):
     """Return the value with NaN as None: JSON has no NaN."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def show(result: dict, console: Console) -> None:
     benchmark, pool = result["benchmark"], result["pool"]
-    columns = ("rows", "qlike", "rmse_bp", "vs_hv20", f"vs_{benchmark}", "dm_t", "dm_p", "seconds")
+    columns = ("qlike", "rmse_bp", "vs_hv20", f"vs_{benchmark}", "dm_p", "rmse_vs_hv20",
+               f"rmse_vs_{benchmark}", "rmse_dm_p", "mcs_p", "seconds")  # fmt: skip
     table = Table("model", *columns, title=f"Walk-forward {result['first']} to {result['last']}")
-    for name, scores in result["models"].items():
-        table.add_row(name, *(f"{scores[column]:.4g}" for column in columns))
+    for name, figures in result["models"].items():
+        table.add_row(name, *(f"{figures[column]:.4g}" for column in columns))
     console.print(table)
     years = Table("year", pool, benchmark, "hv20", title="QLIKE by year")
     for year in result["models"][pool]["per_year"]:
         found = (result["models"][name]["per_year"][year] for name in (pool, benchmark, "hv20"))
         years.add_row(year, *(f"{figures['qlike']:.4f}" for figures in found))
     console.print(years)
-    for part in ("regimes", "intervals"):
-        said = ((k, v) for k, v in result[part].items() if v is not None)
-        console.print(part, ", ".join(f"{key} {value:.4g}" for key, value in said))
+    goals = Table("figure", "reached", "goal", "floor", "floor met", title="Targets")
+    for row in result["targets"]:
+        goals.add_row(*(str(row[name]) for name in ("figure", "reached", "goal", "floor", "met")))
+    console.print(goals)
+    without = Table("model", "against", "QLIKE change, %", "DM p", title="Ablation")
+    for row in result["ablation"]:
+        said = f"{row['change']:+.2f}", f"{row['dm_p']:.3f}"
+        without.add_row(row["model"], row["without"], *said)
+    console.print(without)
+    console.print(f"gate: {result['gate']['verdict']}, {result['gate']['reason']}")
 
 
 if __name__ == "__main__":

@@ -37,5 +37,12 @@ def market_record(n: int = N, *, seed: int = 0, spread: float = 0.6, **noise: fl
             )
         )
     low, high = DAILY_RISK.thresholds
-    features = frames[0].select("date", pl.lit(0.018).alias(low), pl.lit(0.028).alias(high))
+    unknown = [pl.lit(None, pl.Float64).alias(name) for name in DAILY_RISK.regime_columns]
+    features = frames[0].select(
+        "date",
+        pl.lit(0.018).alias(low),
+        pl.lit(0.028).alias(high),
+        pl.lit([], pl.List(pl.String)).alias("simulated"),
+        *unknown,
+    )
     return pl.concat(frames), features

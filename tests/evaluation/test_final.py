@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,13 +7,12 @@ from synthetic_market import SMALL, as_of, built
 
 from riskcast.core.errors import NotEnoughHistory
 from riskcast.evaluation.final import fit_served
-from riskcast.evaluation.walk_forward import fit_candidate, log_ratios, walk_forward
+from riskcast.evaluation.walk_forward import fit_candidate, walk_forward
 from riskcast.models.served import ServedModel
 
 PRODUCT, DESIGN, _, _ = built(SMALL)
 RECORD = walk_forward(PRODUCT, DESIGN).record
-RATIOS = log_ratios(RECORD, PRODUCT.pool_name)
-MODEL = fit_served(PRODUCT, DESIGN, RATIOS)
+MODEL = fit_served(PRODUCT, DESIGN, RECORD)
 
 
 def test_it_is_fitted_at_the_newest_session_whose_label_is_known():
@@ -30,15 +31,15 @@ def test_what_serves_is_what_the_walk_forward_describes():
     refit = RECORD.filter(pl.col("fit_end") == pl.col("date"))["date"].unique().sort()[-1]
     row = int(np.searchsorted(DESIGN.dates, np.datetime64(refit)))
     then = as_of(DESIGN, row)
-    model = fit_served(PRODUCT, then, log_ratios(RECORD, PRODUCT.pool_name, refit))
+    model = fit_served(PRODUCT, then, RECORD)
     x, bounds = then.take(model.columns).x[-1:], then.take(model.thresholds).x[-1:]
     recorded = RECORD.filter(pl.col("date") == refit, pl.col("model") == PRODUCT.pool_name)
     assert model.forecast(x, bounds).variance[0] == pytest.approx(recorded["variance_hat"][0])
 
 
 def test_the_same_data_and_seed_give_the_same_files_to_the_byte():
-    assert fit_served(PRODUCT, DESIGN, RATIOS).dump() == MODEL.dump()
-    assert fit_served(PRODUCT, DESIGN, RATIOS, seed=1).dump() != MODEL.dump()
+    assert fit_served(PRODUCT, DESIGN, RECORD).dump() == MODEL.dump()
+    assert fit_served(PRODUCT, DESIGN, RECORD, seed=1).dump() != MODEL.dump()
 
 
 def test_it_survives_storage():
@@ -51,7 +52,7 @@ def test_it_survives_storage():
 
 def test_a_model_without_a_record_is_refused():
     with pytest.raises(NotEnoughHistory, match="out-of-sample"):
-        fit_served(PRODUCT, DESIGN, RATIOS[:20])
+        fit_served(PRODUCT, DESIGN, RECORD.filter(pl.col("date") < date(2002, 9, 20)))
 
 
 def test_a_pool_member_forecasts_as_if_fitted_alone():

@@ -10,7 +10,7 @@ from synthetic_market import LINEAR, SMALL, as_of, built
 
 from riskcast.evaluation.final import fit_served
 from riskcast.evaluation.gate import check_refit, decide
-from riskcast.evaluation.walk_forward import log_ratios, walk_forward
+from riskcast.evaluation.walk_forward import walk_forward
 from riskcast.models.calibration import Calibration
 from riskcast.products import DAILY_RISK, Product, WalkForward
 
@@ -143,9 +143,8 @@ def fitted_twice():
     product, design, _, _ = built(SMALL)
     record = walk_forward(product, design).record
     early = as_of(design, len(design.dates) - 22)
-    session = early.dates[-1]
-    old = fit_served(product, early, log_ratios(record, product.pool_name, session.item()))
-    new = fit_served(product, design, log_ratios(record, product.pool_name))
+    old = fit_served(product, early, record)
+    new = fit_served(product, design, record)
     x, thresholds = design.take(new.columns).x[-60:], design.take(new.thresholds).x[-60:]
     return new, old, x, thresholds
 

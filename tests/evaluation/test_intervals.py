@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_market import LINEAR
+from synthetic_market import LINEAR as MODELS
 
 from riskcast.core.errors import NotEnoughHistory
 from riskcast.evaluation import intervals
 from riskcast.models.calibration import MIN_RATIOS, Calibration
+
+LINEAR = replace(MODELS, regime_columns=())
 
 
 def record(n: int = 700, *, seed: int = 0):

@@ -9,7 +9,7 @@ import pytest
 from synthetic_market import SMALL, built
 
 from riskcast.core.errors import LookAhead
-from riskcast.evaluation import intervals
+from riskcast.evaluation import intervals, regime_probs
 from riskcast.evaluation.leakage import check_forecast_is_blind_to_the_future, perturb_after
 from riskcast.evaluation.walk_forward import (
     Path,
@@ -136,8 +136,8 @@ def test_planted_fit_that_saw_a_later_session_is_caught(monkeypatch):
 RECORD = walk_forward(PRODUCT, DESIGN).record
 
 
-def published(record: pl.DataFrame, *, known: str = "known") -> pl.DataFrame:
-    return intervals.calibrated(record.with_columns(known=pl.col(known)), FEATURES, PRODUCT)
+def published(record: pl.DataFrame, product=PRODUCT, *, known: str = "known") -> pl.DataFrame:
+    return intervals.calibrated(record.with_columns(known=pl.col(known)), FEATURES, product)
 
 
 def changed_after(session: np.datetime64) -> pl.DataFrame:
@@ -146,11 +146,38 @@ def changed_after(session: np.datetime64) -> pl.DataFrame:
     return RECORD.with_columns(variance=pl.when(late).then(wild).otherwise("variance"))
 
 
+LATE = DESIGN.dates[-30]
+IMPLIED_ONLY = replace(PRODUCT, regime_columns=())
+
+
 @pytest.mark.parametrize("known", ["known", "date"])
-def test_intervals_and_probabilities_rest_on_outcomes_known_at_the_session(known):
+@pytest.mark.parametrize("session", [DESIGN.dates[CUTS[2]], LATE])
+def test_intervals_and_implied_probabilities_rest_on_outcomes_known_at_the_session(session, known):
     # With `known` replaced by the forecast's own date, the leak is planted and must show.
-    session = DESIGN.dates[CUTS[2]]
     upto = pl.col("date") <= session.item()
-    now = published(RECORD, known=known).filter(upto).drop("rv", "known")
-    then = published(changed_after(session), known=known).filter(upto).drop("rv", "known")
-    assert now.equals(then) is (known == "known")
+    now = published(RECORD, IMPLIED_ONLY, known=known).filter(upto)
+    then = published(changed_after(session), IMPLIED_ONLY, known=known).filter(upto)
+    assert now.drop("rv", "known").equals(then.drop("rv", "known")) is (known == "known")
+
+
+def test_blended_probabilities_rest_on_outcomes_known_at_the_session():
+    upto = pl.col("date") <= LATE.item()
+    now, then = (published(r).filter(upto) for r in (RECORD, changed_after(LATE)))
+    assert not now.equals(published(RECORD, IMPLIED_ONLY).filter(upto))  # logits were at work
+    assert now.drop("rv", "known").equals(then.drop("rv", "known"))
+
+
+def test_planted_outcomes_known_too_early_never_reach_the_logits():
+    with pytest.raises(LookAhead, match="when its forecast was made"):
+        published(RECORD, known="date")
+
+
+def test_planted_logits_of_the_full_record_are_caught(monkeypatch):
+    # Everything else as it should be: only the session of each refit is replaced by the last.
+    honest = regime_probs.fit_at
+    monkeypatch.setattr(
+        regime_probs, "fit_at", lambda past, _session, plain: honest(past, past.known.max(), plain)
+    )
+    upto = pl.col("date") <= LATE.item()
+    now, then = (published(r).filter(upto) for r in (RECORD, changed_after(LATE)))
+    assert not now.drop("rv", "known").equals(then.drop("rv", "known"))

@@ -10,10 +10,13 @@ from tests.features.leaks import assert_no_lookahead
 from riskcast.core.errors import NoSuchSession, NotEnoughHistory
 from riskcast.evaluation.targets import build_labels
 from riskcast.features import build_features
+from riskcast.products import DAILY_RISK
 from riskcast.tables import gold
 
 N = 640
 DAYS = weekdays(N)
+
+SPY = {"asset": "SPY", "product": DAILY_RISK}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def given_():
 
 @pytest.fixture(scope="module")
 def labels(given_):
-    return build_labels(**given_, asset="SPY")
+    return build_labels(**given_, **SPY)
 
 
 def test_the_columns_are_the_declared_ones(labels):
@@ -66,19 +69,21 @@ def test_the_regime_compares_with_the_thresholds_known_at_the_session(given_, la
 def test_a_label_on_a_threshold_is_a_transition(given_, labels):
     rv = labels["rv_5d"][600]
     moved = given_["features"].with_columns(rv5_q33=pl.lit(rv), rv5_q67=pl.lit(rv))
-    made = build_labels(given_["market"], moved, given_["sessions"], asset="SPY")
+    made = build_labels(
+        given_["market"], moved, given_["sessions"], asset="SPY", product=DAILY_RISK
+    )
     assert made["regime_5d"][600] == "transition"
 
 
 def test_labels_known_by_an_instant_rest_on_what_was_known_by_then(given_):
     cuts = [close_of(day) for day in (*DAYS[5:60:3], *DAYS[500::7])]
-    build = partial(build_labels, asset="SPY")
+    build = partial(build_labels, **SPY)
     assert_no_lookahead(build, given_, time="known_at", cuts=cuts, perturb_every=4)
 
 
 def test_a_label_claimed_to_be_known_one_session_early_is_caught(given_):
     def early(market, features, sessions):
-        made = build_labels(market, features, sessions, asset="SPY")
+        made = build_labels(market, features, sessions, **SPY)
         return made.with_columns(pl.col("known_at").shift(1)).drop_nulls("known_at")
 
     with pytest.raises(AssertionError, match="rows become"):
@@ -87,11 +92,11 @@ def test_a_label_claimed_to_be_known_one_session_early_is_caught(given_):
 
 def test_regimes_from_thresholds_of_the_full_sample_are_caught(given_):
     def peeking(market, features, sessions):
-        rv = build_labels(market, features, sessions, asset="SPY")["rv_5d"]
+        rv = build_labels(market, features, sessions, **SPY)["rv_5d"]
         fixed = features.with_columns(
             rv5_q33=pl.lit(rv.quantile(0.33)), rv5_q67=pl.lit(rv.quantile(0.67))
         )
-        return build_labels(market, fixed, sessions, asset="SPY")
+        return build_labels(market, fixed, sessions, **SPY)
 
     with pytest.raises(AssertionError, match="regime_5d"):
         cuts = [close_of(day) for day in DAYS[505::10]]
@@ -101,7 +106,7 @@ def test_regimes_from_thresholds_of_the_full_sample_are_caught(given_):
 def test_a_label_that_spans_a_session_without_a_bar_is_unknown(given_):
     holed = without(given_["market"], "SPY", DAYS[300])
     features = build_features(holed, no_macro(), asset="SPY")
-    made = build_labels(holed, features, given_["sessions"], asset="SPY")
+    made = build_labels(holed, features, given_["sessions"], **SPY)
     missing = sorted(set(DAYS[:-5]) - set(made["date"]))
     assert missing == DAYS[295:301]
 
@@ -109,9 +114,9 @@ def test_a_label_that_spans_a_session_without_a_bar_is_unknown(given_):
 def test_a_bar_on_a_day_without_a_session_is_refused(given_):
     short = given_["sessions"].filter(pl.col("session") != DAYS[7])
     with pytest.raises(NoSuchSession, match=r"1 bars on days.*first 2001-01-10"):
-        build_labels(given_["market"], given_["features"], short, asset="SPY")
+        build_labels(given_["market"], given_["features"], short, **SPY)
 
 
 def test_labels_need_the_asset(given_):
     with pytest.raises(NotEnoughHistory, match="'QQQ'"):
-        build_labels(**given_, asset="QQQ")
+        build_labels(**given_, asset="QQQ", product=DAILY_RISK)

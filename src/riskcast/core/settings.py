@@ -15,6 +15,7 @@ LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here",)
+REGIMES = ("terciles", "50-85")
 
 
 def _setting(default: str, doc: str) -> str:
@@ -65,6 +66,9 @@ class Settings:
     dynamodb_table: str = _setting(
         "", "DynamoDB table that forecasts are mirrored to. Empty: none."
     )
+    regimes: str = _setting(
+        "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
+    )
     cores: str = _setting("2", "Processor cores a training step may use.")
 
     def __post_init__(self) -> None:
@@ -82,6 +86,8 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.place not in PLACES:
             raise SettingsError(f"RISKCAST_PLACE={self.place!r}: expected one of {PLACES}")
+        if self.regimes not in REGIMES:
+            raise SettingsError(f"RISKCAST_REGIMES={self.regimes!r}: expected one of {REGIMES}")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
         for name in (

@@ -15,12 +15,15 @@ from riskcast.tables import gold
 PSEUDO_MACRO = "MACRO"  # stands in `simulated` for the columns of gold.MACRO
 WARM_UP = 252  # sessions: the longest window of a feature, in which its absence says nothing
 REAL_SHARE = 0.95
+RANGE_COLUMN = "tv1"
+HORIZON = 5
 
 
 def needed_columns(product: Product) -> tuple[str, ...]:
     """Return every feature column that an evaluation of the product reads, each once."""
     candidates = [name for candidate in product.candidates for name in candidate.columns]
-    return tuple(dict.fromkeys([*candidates, *product.naive.values(), *product.thresholds]))
+    others = [*product.naive.values(), *product.thresholds, *product.regime_columns]
+    return tuple(dict.fromkeys([*candidates, *others]))
 
 
 def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[str, ...]) -> Design:
@@ -35,8 +38,9 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     -------
     Design
         One row per row of `features`, ascending. Values that rest on simulated data are NaN. `y`
-        is rv_5d squared, floored; `known` is the first session of `features` at whose own
-        known_at the label could be read, NaT while none has come.
+        is rv_5d squared, floored, `ranges` the same from session variances; `known` is the first
+        session of `features` at whose own known_at the label could be read, NaT while none has
+        come.
     """
     features = features.sort("date")
     joined = features.select("date").join(
@@ -50,7 +54,20 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     rv = joined["rv_5d"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     y = np.where(np.isnat(known), np.nan, np.maximum(rv**2, FLOOR))
     known = np.where(np.isnan(y), np.datetime64("NaT"), known)
-    return Design(columns, real_values(features, columns), y, dates, known)
+    ranges = np.where(np.isnan(y), np.nan, ranges_ahead(features))
+    return Design(columns, real_values(features, columns), y, dates, known, ranges)
+
+
+def ranges_ahead(features: pl.DataFrame) -> Floats:
+    """Return the range-based variance of the five sessions after each row, shape (n,).
+
+    The sum of the session variances whose logarithm is RANGE_COLUMN, ascending rows given; NaN
+    for the last five rows. Like the label it looks ahead, and is known when the label is.
+    """
+    log_variance = features[RANGE_COLUMN].cast(pl.Float64).fill_nan(None)
+    ahead = log_variance.exp().rolling_sum(HORIZON).shift(-HORIZON)
+    values: Floats = ahead.fill_null(np.nan).to_numpy().astype(np.float64)
+    return values
 
 
 def real_values(features: pl.DataFrame, columns: tuple[str, ...]) -> Floats:
@@ -109,16 +126,20 @@ def effective(product: Product, design: Design) -> Product:
     benchmark = product.benchmark if whole else product.fallback_benchmark
     kept: dict[str, Candidate] = {}
     for candidate in product.candidates:
-        columns = tuple(name for name in candidate.columns if name in usable)
+        kept_columns = usable | set(candidate.columns) if candidate.partial else usable
+        columns = tuple(name for name in candidate.columns if name in kept_columns)
         to_benchmark = candidate.offset in {"benchmark", product.benchmark}
         offset = benchmark if to_benchmark else candidate.offset
         reduced = replace(candidate, columns=columns, offset=offset)
         same = any(replace(other, name=reduced.name) == reduced for other in kept.values())
         if columns and not same:
             kept[candidate.name] = reduced
+    pool = tuple(name for name in product.pool if name in kept)
+    served = {name for member in pool for name in kept[member].columns}
     return replace(
         product,
         candidates=tuple(kept.values()),
         benchmark=benchmark,
-        pool=tuple(name for name in product.pool if name in kept),
+        pool=pool,
+        regime_columns=tuple(name for name in product.regime_columns if name in served),
     )

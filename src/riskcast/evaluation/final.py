@@ -5,22 +5,29 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
 
+from riskcast.evaluation.intervals import outcomes
+from riskcast.evaluation.pools import served_weights
+from riskcast.evaluation.regime_probs import served_logits
 from riskcast.evaluation.walk_forward import (
     SEED,
     Path,
     candidate_path,
     fit_candidate,
+    log_ratios,
     schedule,
 )
-from riskcast.models.base import Design, Floats
+from riskcast.models.base import Design
 from riskcast.models.calibration import Calibration
+from riskcast.models.regime_logits import RegimeLogits
 from riskcast.models.served import Member, ServedModel
 from riskcast.products import Product
 
 
 def fit_served(
-    product: Product, design: Design, ratios: Floats, *, seed: int = SEED
+    product: Product, design: Design, record: pl.DataFrame, *, seed: int = SEED
 ) -> ServedModel:
     """Fit the pool of an effective product at the newest known label.
 
@@ -28,8 +35,8 @@ def fit_served(
     ----------
     design : Design
         As for the walk-forward; its last row is the newest session.
-    ratios : ndarray, shape (m,)
-        Walk-forward log ratios of the pool (`log_ratios`), all known by then.
+    record : DataFrame
+        Walk-forward record with rows of the pool; only outcomes known by then are used.
 
     Raises
     ------
@@ -38,32 +45,46 @@ def fit_served(
     """
     fit_end = design.fit_end
     session = np.datetime64(fit_end)
+    record = record.filter(pl.col("known") <= fit_end)
+    calibration = Calibration.of(log_ratios(record, product.pool_name))
     offsets = {product.candidate(name).offset for name in product.pool} - {""}
     names = [*(n for n in offsets if n not in product.pool), *product.pool]
     # An offset is fitted before the hybrid that starts from it, whatever the order of the pool.
     candidates = sorted((product.candidate(n) for n in names), key=lambda c: bool(c.offset))
     columns = tuple(dict.fromkeys(name for c in candidates for name in c.columns))
+    weights = served_weights(product, record)
     members = []
     for candidate in candidates:
-        weight = 1 / len(product.pool) if candidate.name in product.pool else 0.0
-        path = _offset_path(product, design, candidate.offset, seed) if candidate.offset else None
+        name, offset = candidate.name, candidate.offset
+        path = _offset_path(product, design, offset, seed) if offset else None
         own = design.take(candidate.columns)
         fitted = fit_candidate(candidate, own, session, offset=path, seed=seed)
-        members.append(Member(candidate.name, candidate.engine, weight, candidate.offset, fitted))
+        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, fitted))
     return ServedModel(
         product.name,
         product.recipe,
         columns,
         product.thresholds,
         tuple(members),
-        Calibration.of(ratios),
+        calibration,
         fit_end,
+        _logits(product, design, record, session),
     )
+
+
+def _logits(
+    product: Product, design: Design, record: pl.DataFrame, session: np.datetime64
+) -> RegimeLogits | None:
+    if not product.regime_columns:
+        return None
+    x, bounds = design.take(product.regime_columns).x, design.take(product.thresholds).x
+    past, _ = outcomes(record, product, design.dates, x, bounds)
+    return served_logits(past, session)
 
 
 def _offset_path(product: Product, design: Design, name: str, seed: int) -> Path:
     folds = schedule(product, design, early=True)
-    with ThreadPoolExecutor(1) as worker:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as worker:
         path, _ = candidate_path(
             product.candidate(name), design, folds, offset=None, workers=worker, seed=seed
         )

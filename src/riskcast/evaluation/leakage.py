@@ -6,6 +6,7 @@ The check knows only when rows and labels become known, never how a model works.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,7 +27,10 @@ def perturb_after(design: Design, row: int, *, horizon: int, seed: int) -> Desig
     x[row + 1 :] = x[row + 1 :] * 3 + rng.normal(size=x[row + 1 :].shape)
     late = slice(max(row + 1 - horizon, 0), None)
     y[late] = y[late] * np.exp(rng.normal(scale=3, size=y[late].shape))
-    return Design(design.columns, x, y, design.dates, design.known)
+    ranges = None if design.ranges is None else design.ranges.copy()
+    if ranges is not None:
+        ranges[late] = ranges[late] * np.exp(rng.normal(scale=3, size=ranges[late].shape))
+    return replace(design, x=x, y=y, ranges=ranges)
 
 
 def check_forecast_is_blind_to_the_future(

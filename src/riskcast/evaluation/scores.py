@@ -26,9 +26,9 @@ def common_span(record: pl.DataFrame) -> pl.DataFrame:
     return with_losses(rows)
 
 
-def losses_of(scored: pl.DataFrame, model: str) -> Floats:
-    """Return the QLIKE of one model in order of date."""
-    values: Floats = scored.filter(pl.col("model") == model).sort("date")["qlike"].to_numpy()
+def losses_of(scored: pl.DataFrame, model: str, loss: str = "qlike") -> Floats:
+    """Return a loss of one model, qlike or sq_error, in order of date."""
+    values: Floats = scored.filter(pl.col("model") == model).sort("date")[loss].to_numpy()
     return values
 
 
@@ -44,8 +44,9 @@ def score(record: pl.DataFrame, product: Product) -> pl.DataFrame:
     -------
     DataFrame
         Columns model, rows, qlike, rmse_bp and mae_bp (1e4 times, on the scale of rv_5d),
-        vs_{reference} (percent of QLIKE saved) for each naive forecast and the benchmark, dm_t and
-        dm_p (Diebold-Mariano against the benchmark, two-sided; negative t favours the model).
+        vs_{reference} and rmse_vs_{reference} (percent of QLIKE and RMSE saved) for each naive
+        forecast and the benchmark, dm_t and dm_p (Diebold-Mariano on QLIKE against the benchmark,
+        two-sided; negative t favours the model), rmse_dm_t and rmse_dm_p (on squared error).
     """
     scored = common_span(record)
     references = [*product.naive, product.benchmark]
@@ -59,14 +60,16 @@ def score(record: pl.DataFrame, product: Product) -> pl.DataFrame:
         )
         .sort("qlike")
     )
-    means = dict(table.select("model", "qlike").iter_rows())
-    bench = losses_of(scored, product.benchmark)
-    tests = [diebold_mariano(losses_of(scored, model), bench) for model in table["model"]]
-    return table.with_columns(
-        *((100 * (1 - pl.col("qlike") / means[name])).alias(f"vs_{name}") for name in references),
-        pl.Series("dm_t", [test.statistic for test in tests]),
-        pl.Series("dm_p", [test.p for test in tests]),
-    )
+    columns = []
+    for loss, mean, prefix in (("qlike", "qlike", ""), ("sq_error", "rmse_bp", "rmse_")):
+        means = dict(table.select("model", mean).iter_rows())
+        saved = {name: 100 * (1 - pl.col(mean) / means[name]) for name in references}
+        columns += [share.alias(f"{prefix}vs_{name}") for name, share in saved.items()]
+        bench = losses_of(scored, product.benchmark, loss)
+        tests = [diebold_mariano(losses_of(scored, m, loss), bench) for m in table["model"]]
+        columns.append(pl.Series(f"{prefix}dm_t", [test.statistic for test in tests]))
+        columns.append(pl.Series(f"{prefix}dm_p", [test.p for test in tests]))
+    return table.with_columns(columns)
 
 
 def per_year(record: pl.DataFrame) -> pl.DataFrame:

@@ -8,20 +8,26 @@ from riskcast.core.errors import NoSuchSession
 from riskcast.features.daily import SOURCE, asset_bars
 from riskcast.features.naive import HORIZON
 from riskcast.features.windows import realised_volatility
+from riskcast.products import Product
 from riskcast.tables import bronze, gold
 
 COLUMNS = tuple(c.name for c in gold.LABELS_DAILY.every_column if c.name != "ingested_at")
 
 
 def build_labels(
-    market: pl.DataFrame, features: pl.DataFrame, sessions: pl.DataFrame, *, asset: str
+    market: pl.DataFrame,
+    features: pl.DataFrame,
+    sessions: pl.DataFrame,
+    *,
+    asset: str,
+    product: Product,
 ) -> pl.DataFrame:
     """Return one row of `labels_daily` per session whose next five bars are known.
 
     rv_5d(t) is sqrt of the sum of the squared log returns of t+1 to t+5, not annualised. It is
     known when the bar of t+5 is, and ``known_at`` says so. regime_5d compares it with the
-    thresholds in the features of t: calm below rv5_q33, risk_off above rv5_q67, else transition;
-    null while they are null.
+    product's thresholds in the features of t: calm below the first, risk_off above the second,
+    else transition; null while they are null.
 
     Parameters
     ----------
@@ -49,14 +55,15 @@ def build_labels(
         pl.col("known_at").shift(ahead),
         (pl.col("number").shift(ahead) - pl.col("number")).alias("span"),
     ).filter(pl.col("span") == HORIZON, pl.col("rv_5d").is_not_null())
-    thresholds = features.select("symbol", "date", "rv5_q33", "rv5_q67")
+    low, high = product.thresholds
+    thresholds = features.select("symbol", "date", low=pl.col(low), high=pl.col(high))
     joined = labels.join(thresholds, on=["symbol", "date"], how="left", maintain_order="left")
     return joined.with_columns(regime_5d=regime(), source=pl.lit(SOURCE)).select(COLUMNS)
 
 
 def regime() -> pl.Expr:
     """Return calm, transition or risk_off from rv_5d and the thresholds known at the session."""
-    rv, low, high = pl.col("rv_5d"), pl.col("rv5_q33"), pl.col("rv5_q67")
+    rv, low, high = pl.col("rv_5d"), pl.col("low"), pl.col("high")
     named = pl.when(rv < low).then(pl.lit("calm")).when(rv > high).then(pl.lit("risk_off"))
     return pl.when(low.is_not_null() & high.is_not_null()).then(
         named.otherwise(pl.lit("transition"))

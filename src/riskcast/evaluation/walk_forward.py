@@ -13,10 +13,12 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from riskcast.core.clock import seconds
 from riskcast.core.errors import LookAhead, NotEnoughHistory
 from riskcast.core.load import load
+from riskcast.evaluation import pools
 from riskcast.evaluation.design import first_fit
 from riskcast.models import ENGINES
 from riskcast.models.base import H_BOUNDS, Dates, Design, Fitted, Floats
@@ -108,7 +110,8 @@ def walk_forward(
     paths: dict[str, Path] = {}
     took: dict[str, float] = {}
     offsets = {c.offset for c in product.candidates if c.offset}
-    with ThreadPoolExecutor(cores) as workers:
+    # Small matrices gain nothing from BLAS threads, which would fight over the same cores.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as workers:
         for candidate in sorted(product.candidates, key=lambda c: bool(c.offset)):
             path, took[candidate.name] = candidate_path(
                 candidate,
@@ -173,7 +176,9 @@ def candidate_path(
         began = seconds()
         fitted = fit_candidate(candidate, own, own.dates[rows.start], offset=offset, seed=seed)
         start = None if offset is None else offset.log_h[rows]
-        return fitted.log_variance(own.x[rows], start), fitted.fit_end, seconds() - began
+        first = max(rows.start - candidate.lookback, 0)
+        log_h = fitted.log_variance(own.x[first : rows.stop], start)[rows.start - first :]
+        return log_h, fitted.fit_end, seconds() - began
 
     jobs: list[Future[tuple[Floats, date, float]]] = [workers.submit(run, rows) for rows in folds]
     took = 0.0
@@ -222,11 +227,16 @@ def fit_candidate(
     return fitted
 
 
-def pool_log_h(product: Product, paths: dict[str, Path]) -> Path:
-    """Return the equal-weight mean of ln h over the pool; its fit_end is the latest member's."""
+def pool_paths(product: Product, design: Design, paths: dict[str, Path]) -> dict[str, Path]:
+    """Return both pools of ln h over the product's members; fit_end is the latest member's."""
     members = [paths[name] for name in product.pool]
-    log_h = np.mean([member.log_h for member in members], axis=0)
-    return Path(log_h, np.max([member.fit_end for member in members], axis=0))
+    log_h = np.column_stack([member.log_h for member in members])
+    weights = pools.qlike_weights(log_h, design.y, design.dates, design.known)
+    fit_end = np.max([member.fit_end for member in members], axis=0)
+    return {
+        pools.EQUAL: Path(log_h.mean(axis=1), fit_end),
+        pools.QLIKE_WEIGHTED: Path((weights * log_h).sum(axis=1), fit_end),
+    }
 
 
 def log_ratios(record: pl.DataFrame, model: str, known_by: date | None = None) -> Floats:
@@ -240,7 +250,7 @@ def log_ratios(record: pl.DataFrame, model: str, known_by: date | None = None) -
 
 def _record(product: Product, design: Design, paths: dict[str, Path], start: int) -> pl.DataFrame:
     never = np.full(len(design.dates), np.datetime64("NaT", "D"))
-    every = {**paths, product.pool_name: pool_log_h(product, paths)}
+    every = {**paths, **pool_paths(product, design, paths)}
     for name, column in product.naive.items():
         log_h = np.log(np.clip(design.x[:, design.columns.index(column)], *H_BOUNDS))
         every[name] = Path(log_h, never)

@@ -15,9 +15,10 @@ from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.final import fit_served
 from riskcast.evaluation.gate import Verdict, check_refit, decide
 from riskcast.evaluation.losses import with_losses
-from riskcast.evaluation.walk_forward import SEED, log_ratios, walk_forward
+from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.jobs.promote import NOTHING, move_champion
+from riskcast.jobs.report import gather, render
 from riskcast.lake import Lake
 from riskcast.models.base import Design
 from riskcast.models.served import ServedModel
@@ -160,6 +161,7 @@ def register(
                 "asset": settings.asset_symbol,
                 "qlike": f"{figures['qlike']:.4f}" if "qlike" in figures else "refit",
             },
+            artifacts={"skill.html": render(gather(record, features, recipe)).encode()},
         )
     champion = next((v for v in registry.versions(recipe.name) if CHAMPION in v.aliases), None)
     if champion is not None and champion.tags.get("as_of", "") > as_of:
@@ -171,8 +173,7 @@ def register(
 
 def fit(recipe: Product, design: Design, record: pl.DataFrame) -> ServedModel:
     """Fit the recipe at the newest known label, calibrated on its own walk-forward record."""
-    ratios = log_ratios(record, recipe.pool_name, known_by=design.fit_end)
-    return fit_served(recipe, design, ratios, seed=SEED)
+    return fit_served(recipe, design, record, seed=SEED)
 
 
 def walked(losses: pl.DataFrame, product: str, recipe: str) -> pl.DataFrame:

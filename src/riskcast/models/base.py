@@ -7,7 +7,7 @@ All models of the daily product forecast ln h, where h is the variance of the ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
@@ -39,6 +39,9 @@ class Design:
         Session of each row, ascending.
     known : ndarray of datetime64[D], shape (n,)
         Session at whose close `y` became known (five sessions later); NaT where not yet.
+    ranges : ndarray, shape (n,), optional
+        The same variance measured from highs, lows and opens, known when `y` is; NaN where it is
+        not measured. Without it `y` stands for it.
     """
 
     columns: tuple[str, ...]
@@ -46,14 +49,22 @@ class Design:
     y: Floats
     dates: Dates
     known: Dates
+    ranges: Floats | None = None
 
     def take(self, columns: tuple[str, ...]) -> Design:
         """The same rows with only these columns, in this order."""
         index = [self.columns.index(name) for name in columns]
-        return Design(columns, self.x[:, index], self.y, self.dates, self.known)
+        return replace(self, columns=columns, x=self.x[:, index])
 
     def rows(self, mask: NDArray[np.bool_] | slice) -> Design:
-        return Design(self.columns, self.x[mask], self.y[mask], self.dates[mask], self.known[mask])
+        return Design(
+            self.columns,
+            self.x[mask],
+            self.y[mask],
+            self.dates[mask],
+            self.known[mask],
+            None if self.ranges is None else self.ranges[mask],
+        )
 
     def known_by(self, session: np.datetime64) -> Design:
         """Rows whose label was known at the close of `session`: what a fit made then may see."""
@@ -76,7 +87,7 @@ class Design:
 
 
 class Fitted(Protocol):
-    """A fitted model: state and columns, nothing else.
+    """A fitted model that forecasts.
 
     Attributes
     ----------
@@ -91,6 +102,10 @@ class Fitted(Protocol):
     def log_variance(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return ln h, shape (n,), for features of shape (n, p); `offset` only for hybrids."""
         ...
+
+
+class Servable(Fitted, Protocol):
+    """A fitted model that answers from one row, says why, and is state and columns only."""
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return shape (n, p + 1): effect of each column on ln h, then the base.

@@ -8,7 +8,7 @@ import numpy as np
 
 from riskcast.core.errors import FitFailed
 from riskcast.models.base import Design, Floats
-from riskcast.models.linear import CLIP, Linear, load, standardised
+from riskcast.models.linear import CLIP, Linear, load, standardised, training_target
 
 TOLERANCE = 1e-10  # on the largest coefficient step, in units of ln h
 MAX_STEPS = 100
@@ -27,16 +27,21 @@ class GammaGlm:
         Penalty; as `alpha` of scikit-learn's GammaRegressor. 0 for none.
     clip : float
         Largest absolute z-score; infinite for none.
+    range_weight : float
+        Share of range-based variance in what the slopes aim at; the level aims at y.
     """
 
     columns: tuple[str, ...]
     alpha: float
     clip: float = CLIP
+    range_weight: float = 0.0
 
     def fit(self, design: Design, *, seed: int, offset: Floats | None = None) -> Linear:  # noqa: ARG002
         design = design.take(self.columns)
         standardiser, z = standardised(design, self.clip)
-        base, beta = newton(z, design.y, self.alpha)
+        base, beta = newton(z, training_target(design, self.range_weight), self.alpha)
+        # The base that minimises QLIKE for these slopes; of y alone it is `base` itself.
+        base = float(np.log(np.mean(design.y * np.exp(-z @ beta))))
         return Linear(design.columns, design.fit_end, standardiser, beta, base)
 
     load = staticmethod(load)

@@ -59,10 +59,10 @@ class Boosted:
             If no offset is given.
         """
         raw: Floats = np.asarray(self.booster.predict(x, raw_score=True, num_threads=1))
-        return raw + _given(offset)
+        return raw + given(offset)
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:
-        start = _given(offset)
+        start = given(offset)
         if self.tables is not None and np.isfinite(x).all():
             effects = self.tables.contributions(x)
             effects[:, -1] += start
@@ -78,7 +78,8 @@ class Boosted:
         return {FILE: pack(said), TREES: self.trees.encode()}
 
 
-def _given(offset: Floats | None) -> Floats:
+def given(offset: Floats | None) -> Floats:
+    """Return the offset; raise TypeError if there is none, as a hybrid cannot do without."""
     if offset is None:
         raise TypeError("a hybrid needs the benchmark's log variance as offset")
     return offset
@@ -130,7 +131,7 @@ class LightgbmHybrid:
     threads: int = 1
 
     def fit(self, design: Design, *, seed: int, offset: Floats | None = None) -> Boosted:
-        start = _given(offset)
+        start = given(offset)
         design = design.take(self.columns)
         if len(design.y) < (needed := 2 * self.min_data_in_leaf):
             raise NotEnoughHistory(f"{len(design.y)} rows with label and offset, {needed} needed")

@@ -24,6 +24,7 @@ LEAF_FIELDS = ("leaf_value", "leaf_weight", "leaf_count")
 DECISIONS = {0, 2, 4, 6, 8, 10}  # numerical splits; odd ones are categorical
 INTEGER = re.compile(r"-?\d{1,9}")
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+THRESHOLD = re.compile(rf"inf|{NUMBER.pattern}")  # inf: known values to one side, NaN to the other
 RANGE = re.compile(rf"none|\[{NUMBER.pattern}:{NUMBER.pattern}\]")
 ZERO_IS_MISSING = 4  # bit of a decision type
 TREE_FIELDS = {*NODE_FIELDS, *LEAF_FIELDS, "num_leaves", "num_cat", "is_linear", "shrinkage"}
@@ -127,7 +128,12 @@ def _check_tree(block: str, number: int, columns: int) -> None:
         return
     for name in NODE_FIELDS + LEAF_FIELDS:
         length = leaves[0] - (name in NODE_FIELDS)
-        if len(_numbers(fields, name, where)) != length:
+        found = (
+            _items(fields, name, where, THRESHOLD)
+            if name == "threshold"
+            else _numbers(fields, name, where)
+        )
+        if len(found) != length:
             raise ArtifactRefused(f"{where}: {name!r} has not {length} values")
     if fields["num_cat"] != "0" or fields["is_linear"] != "0":
         raise ArtifactRefused(f"{where} has categorical splits or linear leaves")

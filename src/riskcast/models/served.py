@@ -14,8 +14,10 @@ from riskcast.core.errors import ArtifactRefused, FeatureMissing
 from riskcast.core.load import load
 from riskcast.models import ENGINES
 from riskcast.models.artifact import Fields, pack
-from riskcast.models.base import H_BOUNDS, Fitted, Floats, Forecasts
+from riskcast.models.base import H_BOUNDS, Floats, Forecasts, Servable
 from riskcast.models.calibration import MIN_RATIOS, Calibration
+from riskcast.models.regime_logits import FILE as LOGITS
+from riskcast.models.regime_logits import RegimeLogits
 
 MANIFEST = "model.json"
 FORMAT = 1
@@ -38,7 +40,7 @@ class Member:
     engine: str
     weight: float
     offset: str
-    fitted: Fitted
+    fitted: Servable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class ServedModel:
         An offset stands before the members that start from it.
     fit_end : date
         Newest session any part saw; only sessions from then on may be forecast.
+    logits : RegimeLogits, optional
+        What features add to the regime probabilities; without it the calibration speaks alone.
     """
 
     product: str
@@ -64,6 +68,7 @@ class ServedModel:
     members: tuple[Member, ...]
     calibration: Calibration
     fit_end: date
+    logits: RegimeLogits | None = None
     _where: dict[str, NDArray[np.intp]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -118,10 +123,14 @@ class ServedModel:
         contributions = self.contributions(x)
         low, high = np.log(H_BOUNDS)
         log_h = np.clip(contributions.sum(axis=1), low, high)
+        probs = self.calibration.regime_probs(log_h, thresholds)
+        if self.logits is not None:
+            where = [self.columns.index(name) for name in self.logits.columns]
+            probs = self.logits.blend(probs, x[:, where], log_h, thresholds)
         return Forecasts(
             variance=np.exp(log_h),
             intervals=self.calibration.intervals(log_h),
-            regime_probs=self.calibration.regime_probs(log_h, thresholds),
+            regime_probs=probs,
             contributions=contributions,
         )
 
@@ -133,8 +142,10 @@ class ServedModel:
             raise FeatureMissing(f"{self.product}: no value of {', '.join(missing)}")
 
     def dump(self) -> dict[str, bytes]:
-        """Return the manifest, ``model.json``, and ``{member}.{file}`` of each member."""
+        """Return ``model.json``, ``{member}.{file}`` of each member, ``regimes.json`` if any."""
         files = {f"{m.name}.{n}": b for m in self.members for n, b in m.fitted.dump().items()}
+        if self.logits is not None:
+            files |= self.logits.dump()
         manifest = {
             "format": FORMAT,
             "product": self.product,
@@ -169,7 +180,12 @@ class ServedModel:
             raise ArtifactRefused(f"{MANIFEST}: 'thresholds' are {bounds}, not two columns")
         members = _load_members(files, manifest, columns)
         fit_end = manifest.session("fit_end")
-        if newer := [m.name for m in members if m.fitted.fit_end > fit_end]:
+        logits = RegimeLogits.load(files) if LOGITS in files else None
+        if logits is not None and (unknown := sorted(set(logits.columns) - set(columns))):
+            raise ArtifactRefused(f"{LOGITS} reads {unknown}, which are no columns")
+        parts = {m.name: m.fitted.fit_end for m in members}
+        parts |= {} if logits is None else {LOGITS: logits.fit_end}
+        if newer := [name for name, saw in parts.items() if saw > fit_end]:
             raise ArtifactRefused(f"{MANIFEST}: {newer} saw more than fit_end {fit_end} says")
         ratios = manifest.numbers("ratios")
         if len(ratios) < MIN_RATIOS or (np.diff(ratios) < 0).any():
@@ -182,6 +198,7 @@ class ServedModel:
             members,
             Calibration(ratios),
             fit_end,
+            logits,
         )
 
 
@@ -205,7 +222,7 @@ def _load_members(
                 f"or its offset {offset!r} does not stand before it"
             )
         own = {n.removeprefix(f"{name}."): b for n, b in files.items() if n.startswith(f"{name}.")}
-        fitted: Fitted = load(ENGINES[engine]).load(own)
+        fitted: Servable = load(ENGINES[engine]).load(own)
         if unknown := sorted(set(fitted.columns) - set(columns)):
             raise ArtifactRefused(f"{MANIFEST}: {name!r} reads {unknown}, which are no columns")
         members[name] = Member(name, engine, fields.number("weight"), offset, fitted)

@@ -136,6 +136,7 @@ MARKET_DAILY = Pipeline(
             ),
             writes=(gold.LABELS_DAILY,),
             uses=("asset",),
+            product=DAILY_RISK,
         ),
         FORECAST,
         DRAIN_PREDICTIONS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 
 from riskcast.core.errors import DeclarationError
@@ -32,6 +32,11 @@ class Candidate:
         Keyword arguments of the engine.
     offset : str
         Candidate whose walk-forward log variance is the starting point, for hybrids.
+    lookback : int
+        Earlier rows that a forecast reads beside its own; above 0 it cannot be served.
+    partial : bool
+        Whether columns may be unknown for years, so that a block can be tried from the day its
+        data begin. Unknown values then count as the training mean.
     """
 
     name: str
@@ -39,6 +44,8 @@ class Candidate:
     columns: tuple[str, ...]
     params: Mapping[str, float | int | str] = field(default_factory=lambda: MappingProxyType({}))
     offset: str = ""
+    lookback: int = 0
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +111,19 @@ class Product:
         Candidates whose log forecasts are averaged into the one that is served.
     thresholds : tuple of str
         Feature columns that bound calm and risk_off.
+    regime_columns : tuple of str
+        Columns of the pool that inform the regime probabilities beside the forecast; none leaves
+        them to the forecast alone.
+    definitions : mapping of name to (str, str)
+        Other bounds of calm and risk_off that may be chosen by setting.
+    challengers : tuple of Candidate
+        Evaluated by the benchmark and the report only; none is in the pool.
 
     Raises
     ------
     DeclarationError
-        If an input is no column of the features table, or the benchmark, pool or an offset
-        is no candidate.
+        If an input is no column of the features table, the benchmark, pool or an offset is no
+        candidate, or a member of the pool cannot be served.
     """
 
     name: str
@@ -129,28 +143,63 @@ class Product:
     gate: Gate
     thresholds: tuple[str, str]
     route: str = "/predict"
+    regime_columns: tuple[str, ...] = ()
+    definitions: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    challengers: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         columns = {column.name for column in self.features.every_column}
         names = {candidate.name for candidate in self.candidates}
-        asked = {c for candidate in self.candidates for c in candidate.columns}
-        asked |= {*self.naive.values(), *self.thresholds}
+        everyone = (*self.candidates, *self.challengers)
+        asked = {c for candidate in everyone for c in candidate.columns}
+        asked |= {*self.naive.values(), *self.thresholds, *self.regime_columns}
+        asked |= {name for pair in self.definitions.values() for name in pair}
         if missing := sorted(asked - columns):
             raise DeclarationError(f"{self.name}: {self.features.name} has no column {missing}")
-        offsets = {c.offset for c in self.candidates} - {"", "benchmark"}
+        offsets = {c.offset for c in everyone} - {"", "benchmark"}
         needed = {self.benchmark, self.fallback_benchmark, *self.pool, *offsets}
         if missing := sorted(needed - names):
             raise DeclarationError(f"{self.name}: {missing} is no candidate")
+        if both := sorted(c.name for c in everyone if c.lookback and c.offset):
+            raise DeclarationError(f"{self.name}: {both} have an offset and a lookback; choose one")
+        if long := sorted(n for n in self.pool if self.candidate(n).lookback):
+            raise DeclarationError(f"{self.name}: {long} need earlier rows and cannot be served")
 
     def candidate(self, name: str) -> Candidate:
         return next(c for c in self.candidates if c.name == name)
 
+    def with_challengers(self) -> Product:
+        """Return the product with its challengers among the candidates."""
+        return replace(self, candidates=(*self.candidates, *self.challengers), challengers=())
+
+    def with_regimes(self, definition: str) -> Product:
+        """Return the product with the bounds of that name; itself if it declares no choice.
+
+        Raises
+        ------
+        DeclarationError
+            If it declares others only.
+        """
+        if not self.definitions:
+            return self
+        if definition not in self.definitions:
+            raise DeclarationError(
+                f"{self.name} has no regimes {definition!r}; it has {', '.join(self.definitions)}"
+            )
+        return replace(self, thresholds=self.definitions[definition])
+
     @property
     def recipe(self) -> str:
-        """Digest of what makes two models the same recipe: columns, parameters, pool, scheme."""
+        """Digest of what makes two models the same recipe.
+
+        Columns, parameters, pool and its rule, scheme, bounds of the regimes.
+        """
         said = [[c.name, c.engine, c.columns, dict(c.params), c.offset] for c in self.candidates]
         text = json.dumps(
-            [said, self.pool, self.target, self.horizon, asdict(self.scheme)],
+            [
+                [said, self.pool, self.pool_name, self.target, self.horizon, asdict(self.scheme)],
+                [self.thresholds, self.regime_columns],
+            ],
             sort_keys=True,
             default=str,
         )

@@ -1,7 +1,7 @@
 """How a version lies in MLflow: written for the UI and for serving, fetched for serving only.
 
 ``model/data/`` holds the sealed files, all that is ever read back. ``model/MLmodel`` and
-``model/input_example.json`` beside it are what MLflow's UI shows.
+``model/input_example.json`` beside it, and the files of ``report/``, are what MLflow's UI shows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from riskcast.core.errors import ArtifactRefused
 from riskcast.models.served import ServedModel
 from riskcast.registry import artifact
 
-FOLDER, DATA = "model", "data"
+FOLDER, DATA, REPORT = "model", "data", "report"
 OUTPUTS = ("rv_5d_hat", "p_calm", "p_transition", "p_risk_off")
 
 
@@ -26,6 +26,7 @@ def write(
     sealed: Mapping[str, bytes],
     lineage: Mapping[str, Any],
     example: Mapping[str, float] | None,
+    artifacts: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a run's artifacts into an empty folder."""
     from mlflow.models import Model
@@ -34,6 +35,10 @@ def write(
     data.mkdir(parents=True)
     for name, content in sealed.items():
         (data / name).write_bytes(content)
+    if artifacts:
+        (folder / REPORT).mkdir()
+    for name, content in (artifacts or {}).items():
+        (folder / REPORT / Path(name).name).write_bytes(content)
     (folder / "lineage.json").write_text(json.dumps(lineage, indent=1, sort_keys=True))
     shown = Model(
         # A flavor of our own: MLflow's loaders refuse the folder instead of running anything.

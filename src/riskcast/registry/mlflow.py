@@ -89,6 +89,7 @@ class Registry:
         lineage: Mapping[str, Any],
         tags: Mapping[str, str],
         example: Mapping[str, float] | None = None,
+        artifacts: Mapping[str, bytes] | None = None,
     ) -> str:
         """Log a run with the sealed model and return the version registered from it.
 
@@ -102,6 +103,8 @@ class Registry:
             Set on run and version, beside ``digest``, ``recipe`` and ``fit_end``.
         example : mapping of feature name to value, optional
             One row of inputs for the UI.
+        artifacts : mapping of file name to content, optional
+            Shown with the run under ``report/``, apart from the model: never read back.
         """
         sealed = artifact.seal(model.dump())
         every = {
@@ -120,7 +123,7 @@ class Registry:
             try:
                 self._log(run_id, metrics, params, every)
                 with tempfile.TemporaryDirectory() as folder:
-                    layout.write(Path(folder), model, sealed, lineage, example)
+                    layout.write(Path(folder), model, sealed, lineage, example, artifacts)
                     self._client.log_artifacts(run_id, folder)
                 version = self._create_version(product, run, every)
             except BaseException:

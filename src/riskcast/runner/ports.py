@@ -78,5 +78,5 @@ class Ports:
             else:
                 raise DeclarationError(f"step {step.name} asks for an unknown port {name!r}")
         if step.product is not None:
-            asked["product"] = step.product
+            asked["product"] = step.product.with_regimes(self.settings.regimes)
         return asked

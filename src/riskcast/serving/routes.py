@@ -54,9 +54,7 @@ _BODY = {
     openapi_extra=_BODY,
     summary="Forecast realised volatility of the next five sessions",
 )
-async def predict(
-    request: Request, client: Annotated[Client, Depends(needs(PREDICT))]
-) -> Response:
+async def predict(request: Request, client: Annotated[Client, Depends(needs(PREDICT))]) -> Response:
     """Answer from the latest session, an earlier one as known then, or with values replaced."""
     asked = parse_request(await read_body(request))
     live: Live = request.app.state.live

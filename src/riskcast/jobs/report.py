@@ -1,0 +1,262 @@
+"""The skill report: one HTML page that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from riskcast.evaluation import diagnostics, intervals, regimes, rivals
+from riskcast.evaluation.design import build_design, effective, needed_columns
+from riskcast.evaluation.scores import score
+from riskcast.evaluation.walk_forward import walk_forward
+from riskcast.jobs import figures
+from riskcast.models.regime_logits import classes
+from riskcast.products import Product
+from riskcast.regimes.describe import describe_states
+
+Scores = Mapping[str, Mapping[str, float]]
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 1080px; margin: 2em auto;
+  padding: 0 1em; }}
+table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px; }}
+th, td {{ padding: 3px 10px; text-align: right; border-bottom: 1px solid #e5e7eb; }}
+th:first-child, td:first-child {{ text-align: left; }}
+tr.pool {{ font-weight: 600; background: #eff6ff; }}
+p.note {{ color: #6b7280; }}
+</style></head><body><h1>{title}</h1>{body}</body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a report rests on.
+
+    Attributes
+    ----------
+    record : DataFrame
+        Walk-forward record of an effective product, from the first session reported.
+    published : DataFrame
+        `intervals.calibrated` of the same sessions.
+    features : DataFrame
+        ``features_daily``; states are described if its regime columns are filled.
+    definitions : mapping of definition to scores
+        `regimes.summary` of each definition.
+    rival_regimes, rival_intervals : mapping of name to scores
+        What else was tried beside what is published (`evaluation.rivals`); may be empty.
+    """
+
+    product: Product
+    record: pl.DataFrame
+    published: pl.DataFrame
+    features: pl.DataFrame
+    definitions: Scores
+    rival_regimes: Scores = field(default_factory=dict)
+    rival_intervals: Scores = field(default_factory=dict)
+
+
+def gather(
+    record: pl.DataFrame, features: pl.DataFrame, product: Product, *, start: date | None = None
+) -> Evidence:
+    """Collect what a report needs from a walk-forward record of an effective product.
+
+    Parameters
+    ----------
+    start : date, optional
+        First session reported; what came before still calibrates.
+    """
+    since = pl.lit(value=True) if start is None else pl.col("date") >= start
+    published = intervals.calibrated(record, features, product).filter(since)
+    scored = {}
+    for name in product.definitions:
+        other = product.with_regimes(name)
+        same = other.thresholds == product.thresholds
+        made = published if same else intervals.calibrated(record, features, other).filter(since)
+        scored[name] = regimes.summary(made)
+    return Evidence(product, record.filter(since), published, features, scored)
+
+
+def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
+    """Return the evidence with scores of the rivals, whose fits take a minute.
+
+    `record` is the whole walk-forward record: rivals learn from what came before the report.
+    """
+    start: date = evidence.record["date"].sort()[0]
+    features, product = evidence.features, evidence.product
+    return replace(
+        evidence,
+        rival_regimes=rivals.regime_scores(record, features, product, start=start),
+        rival_intervals=rivals.interval_scores(record, features, product, start=start),
+    )
+
+
+def render(evidence: Evidence) -> str:
+    """Return the page; nothing in it is loaded from elsewhere."""
+    days = evidence.record["date"]
+    title = f"{evidence.product.name}: out-of-sample skill, {days.min()} to {days.max()}"
+    sections = [
+        _skill(evidence),
+        _along_time(evidence),
+        _regimes(evidence),
+        _intervals(evidence),
+        _ablation(evidence),
+        _states(evidence),
+    ]
+    return PAGE.format(title=escape(title), body="\n".join(sections))
+
+
+def _skill(evidence: Evidence) -> str:
+    product, record = evidence.product, evidence.record
+    table = score(record, product)
+    in_set = diagnostics.confidence_set(record)
+    shown = table.select(
+        "model", "qlike", "rmse_bp", "mae_bp", "vs_hv20", f"vs_{product.benchmark}", "dm_p",
+        f"rmse_vs_{product.benchmark}", "rmse_dm_p",
+    ).with_columns(mcs_p=pl.Series([in_set[name] for name in table["model"]]))  # fmt: skip
+    pool = record.filter(pl.col("model") == product.pool_name)
+    mz = diagnostics.mincer_zarnowitz(*(pool[n].to_numpy() for n in ("variance", "variance_hat")))
+    means = dict(table.select("model", "qlike").iter_rows())
+    reference = "hv20" if "hv20" in means else product.benchmark
+    share = diagnostics.reducible_share(
+        means[product.pool_name], means[reference], product.gate.noise_floor
+    )
+    words = (
+        f"The pool saves {share:.0f}% of the loss that {reference} could have avoided (a perfect "
+        f"forecast has {product.gate.noise_floor}). Mincer-Zarnowitz: slope {mz['slope']:.3f}, "
+        f"joint p {mz['p']:.2f}. mcs_p below {diagnostics.SIZE} means outside the model "
+        "confidence set; vs columns are percent saved, dm_p two-sided against the benchmark."
+    )
+    return f"<h2>Skill</h2>{_table(shown, product.pool_name)}<p class='note'>{escape(words)}</p>"
+
+
+def _along_time(evidence: Evidence) -> str:
+    product, record = evidence.product, evidence.record
+    pool = product.pool_name
+    references = [n for n in (product.benchmark, "hv20") if n in set(record["model"])]
+    curves = {name: diagnostics.cumulative_difference(record, pool, name) for name in references}
+    each = []
+    for year in sorted({day.year for day in record["date"]}):
+        mine = record.filter(pl.col("date").dt.year() == year)
+        means = dict(score(mine, product).select("model", "qlike").iter_rows())
+        each.append({"year": str(year) + (" *" if year in diagnostics.CRISES else "")} | {
+            name: means[name] for name in (pool, *references)
+        })  # fmt: skip
+    return (
+        "<h2>Along time</h2>"
+        + _plot(figures.fan_chart(evidence.published), first=True)
+        + _plot(figures.cumulative(curves))
+        + _table(pl.DataFrame(each), "")
+        + "<p class='note'>* crisis years, always looked at one by one.</p>"
+    )
+
+
+def _regimes(evidence: Evidence) -> str:
+    rows = evidence.published.drop_nulls(["low", "high"])
+    probs = rows.select(intervals.PROBS).to_numpy()
+    outcome = classes(rows["rv"].to_numpy(), rows.select("low", "high").to_numpy())
+    table = pl.DataFrame(
+        [{"definition": name, **found} for name, found in evidence.definitions.items()]
+    )
+    tried = pl.DataFrame([{"by": name, **row} for name, row in evidence.rival_regimes.items()])
+    return (
+        "<h2>Regime probabilities</h2>"
+        + _plot(figures.reliability(regimes.reliability(probs, outcome)))
+        + "".join(_table(frame, "") for frame in (table, tried) if frame.height)
+    )
+
+
+def _intervals(evidence: Evidence) -> str:
+    found = evidence.rival_intervals or {"published": intervals.summary(evidence.published)}
+    table = pl.DataFrame([{"intervals": name, **row} for name, row in found.items()])
+    return (
+        "<h2>Intervals</h2>"
+        + _plot(figures.coverage(evidence.published))
+        + _table(table.select(c for c in table.columns if "_50" not in c), "")
+    )
+
+
+def _ablation(evidence: Evidence) -> str:
+    table = diagnostics.ablation(evidence.record, evidence.product)
+    if table.is_empty():
+        return ""
+    words = "; ".join(
+        f"{row['model']} adds {', '.join(row['added'])}" for row in table.iter_rows(named=True)
+    )
+    return (
+        "<h2>Macro, regime and cross-asset columns</h2>"
+        + _plot(figures.ablation(table))
+        + _table(table.drop("added"), "")
+        + f"<p class='note'>{escape(words)}.</p>"
+    )
+
+
+def _states(evidence: Evidence) -> str:
+    table = describe_states(evidence.features)
+    if table.is_empty():
+        return ""
+    items = "".join(f"<li>{escape(words)}</li>" for words in table["words"])
+    return (
+        "<h2>States of the market</h2>"
+        + _plot(figures.states(evidence.features))
+        + f"<ul>{items}</ul>"
+        + "<p class='note'>Found by quarterly fits, each used for the sessions after it only; "
+        "they explain, and are no part of the forecast.</p>"
+    )
+
+
+def _plot(figure: Any, *, first: bool = False) -> str:
+    # The library is written into the page once: it must open without a network.
+    return str(figure.to_html(full_html=False, include_plotlyjs=first))
+
+
+def _table(frame: pl.DataFrame, bold: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in frame.columns)
+    body = "".join(
+        f"<tr{' class=pool' if row[0] == bold else ''}>"
+        + "".join(f"<td>{escape(_cell(value))}</td>" for value in row)
+        + "</tr>"
+        for row in frame.iter_rows()
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def write_report(
+    features: pl.DataFrame,
+    labels: pl.DataFrame,
+    product: Product,
+    folder: Path,
+    *,
+    start: date | None = None,
+    cores: int = 1,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Path:
+    """Evaluate the product with its challengers and rivals, write the page, return where it is.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If the tables are too short for a walk-forward, or nothing is left from `start` on.
+    """
+    every = product.with_challengers()
+    design = build_design(features, labels, needed_columns(every))
+    recipe = effective(every, design)
+    record = walk_forward(recipe, design, cores=cores, progress=progress).record
+    evidence = with_rivals(gather(record, features, recipe, start=start), record)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"skill_{product.name}_{record['date'].max():%Y%m%d}.html"
+    path.write_text(render(evidence))
+    return path

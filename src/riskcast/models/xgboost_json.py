@@ -1,0 +1,126 @@
+"""XGBoost's JSON format, checked before XGBoost reads it.
+
+XGBoost's own reader trusts indices: a child or split that points outside its arrays is read from
+memory that is not the model's. So nothing reaches it that is not a plain gamma forest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from riskcast.core.errors import ArtifactRefused
+
+ROOT_PARENT = 2147483647
+INTEGERS = ("left_children", "right_children", "parents", "split_indices", "split_type")
+NUMBERS = ("base_weights", "loss_changes", "split_conditions", "sum_hessian")
+EMPTY = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
+TREE_FIELDS = {*INTEGERS, *NUMBERS, *EMPTY, "default_left", "id", "tree_param"}
+NO_CATEGORIES: dict[str, list[Any]] = {"enc": [], "feature_segments": [], "sorted_idx": []}
+
+
+def check(text: str, columns: tuple[str, ...]) -> None:
+    """Refuse anything but a gamma forest of numerical splits over exactly these columns.
+
+    Raises
+    ------
+    ArtifactRefused
+        Naming the first part that is not as XGBoost writes it.
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactRefused(f"the trees are no JSON: {error}") from error
+    learner = _dict(_dict(said, "trees").get("learner"), "learner")
+    booster = _dict(learner.get("gradient_booster"), "gradient_booster")
+    model = _dict(booster.get("model"), "model")
+    trees = model.get("trees")
+    if not isinstance(trees, list) or not trees:
+        raise ArtifactRefused("the model has no trees")
+    _check_header(learner, booster, columns)
+    n = len(trees)
+    _equal(model.get("gbtree_model_param"), {"num_parallel_tree": "1", "num_trees": str(n)}, "size")
+    _equal(model.get("iteration_indptr"), [*range(n + 1)], "iteration_indptr")
+    _equal(model.get("tree_info"), [0] * n, "tree_info")
+    _equal(model.get("cats"), NO_CATEGORIES, "cats")
+    for number, tree in enumerate(trees):
+        _check_tree(_dict(tree, f"tree {number}"), number, len(columns))
+
+
+def _check_header(
+    learner: dict[str, Any], booster: dict[str, Any], columns: tuple[str, ...]
+) -> None:
+    _equal(booster.get("name"), "gbtree", "booster")
+    _equal(learner.get("feature_names"), list(columns), "feature_names")
+    _equal(learner.get("feature_types"), [], "feature_types")
+    _equal(learner.get("attributes"), {}, "attributes")
+    objective = {"name": "reg:gamma", "reg_loss_param": {"scale_pos_weight": "1"}}
+    _equal(learner.get("objective"), objective, "objective")
+    # ln 1 = 0: all of the starting point is the offset.
+    shape = {
+        "base_score": "[1E0]",
+        "boost_from_average": "0",
+        "num_class": "0",
+        "num_feature": str(len(columns)),
+        "num_target": "1",
+    }
+    _equal(learner.get("learner_model_param"), shape, "learner_model_param")
+
+
+def _check_tree(tree: dict[str, Any], number: int, columns: int) -> None:
+    where = f"tree {number}"
+    if unknown := sorted(set(tree) ^ TREE_FIELDS):
+        raise ArtifactRefused(f"{where}: {unknown} unknown or missing")
+    left = tree["left_children"]
+    nodes = len(left) if isinstance(left, list) else 0
+    _equal(tree["id"], number, f"{where}: id")
+    size = {"num_deleted": "0", "num_feature": str(columns), "num_nodes": str(nodes)}
+    _equal(tree["tree_param"], {**size, "size_leaf_vector": "1"}, f"{where}: tree_param")
+    for name in (*INTEGERS, "default_left"):
+        _check_list(tree[name], nodes, int, f"{where}: {name}")
+    for name in NUMBERS:
+        _check_list(tree[name], nodes, float, f"{where}: {name}")
+    if any(tree[name] for name in EMPTY) or any(tree["split_type"]):
+        raise ArtifactRefused(f"{where} has categorical splits")
+    if not {0, 1}.issuperset(tree["default_left"]):
+        raise ArtifactRefused(f"{where}: default_left is neither 0 nor 1")
+    _check_shape(tree, nodes, columns, where)
+
+
+def _check_shape(tree: dict[str, Any], nodes: int, columns: int, where: str) -> None:
+    """Every node but the root is the child of the one earlier node that it names as parent."""
+    if not nodes or tree["parents"][0] != ROOT_PARENT:
+        raise ArtifactRefused(f"{where} has no root")
+    children = []
+    for node, pair in enumerate(zip(tree["left_children"], tree["right_children"], strict=True)):
+        if pair == (-1, -1):
+            continue
+        children += [(node, child) for child in pair]
+    right_parents = all(0 <= p < c < nodes and tree["parents"][c] == p for p, c in children)
+    if sorted(c for _, c in children) != [*range(1, nodes)] or not right_parents:
+        raise ArtifactRefused(f"{where}: its nodes do not form a tree")
+    if not all(0 <= index < columns for index in tree["split_indices"]):
+        raise ArtifactRefused(f"{where}: a split is on a column that is not there")
+
+
+def _check_list(value: Any, length: int, kind: type, where: str) -> None:
+    kinds = int if kind is int else (int, float)
+    if not isinstance(value, list) or len(value) != length:
+        raise ArtifactRefused(f"{where} has not {length} values")
+    if not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
+        raise ArtifactRefused(f"{where} holds something that is no {kind.__name__}")
+    if not all(math.isfinite(v) and abs(v) < 3e38 for v in value):  # float32
+        raise ArtifactRefused(f"{where} is not finite")
+
+
+def _dict(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ArtifactRefused(f"{where} is {value!r:.60}, not an object")
+    return value
+
+
+def _equal(value: Any, wanted: Any, where: str) -> None:
+    # Compared with their types: True equals 1 in Python and not in JSON.
+    if json.dumps(value, sort_keys=True) != json.dumps(wanted, sort_keys=True):
+        raise ArtifactRefused(f"{where} is {value!r:.80}, not {wanted!r:.80}")
