@@ -99,9 +99,7 @@ async def client(options: argparse.Namespace, tally: Tally, number: int) -> None
         tally.sent += 1
         try:
             if connection is None or connection.closed:
-                _, connection = await loop.create_connection(
-                    Connection, "127.0.0.1", options.port
-                )
+                _, connection = await loop.create_connection(Connection, "127.0.0.1", options.port)
             head, _body = await connection.ask(build(options, tally.sent))
         except (OSError, asyncio.CancelledError) as error:
             tally.failures.append((time.time(), repr(error)))
@@ -184,7 +182,7 @@ def main() -> None:
     parser.add_argument("--body", default="{}")
     parser.add_argument("--trace", action="store_true", help="give every instant and latency")
     parser.add_argument("--ids", action="store_true", help="give every answered request id")
-    parser.add_argument("--listen", action="store_true", help="go on until a line on standard input")
+    parser.add_argument("--listen", action="store_true", help="go on until a line on stdin")
     options = parser.parse_args()
     uvloop.install()
     print(json.dumps(asyncio.run(run(options))))

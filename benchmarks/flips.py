@@ -158,7 +158,10 @@ def show(result: dict, console: Console) -> None:
         "paced strict", moves, f"{result['paced_requests']:,}", str(result["paced_failed"])
     )
     table.add_row(
-        "closed loop", f"{KILLS} kill -9", f"{result['kill_requests']:,}", str(result["kill_failed"])
+        "closed loop",
+        f"{KILLS} kill -9",
+        f"{result['kill_requests']:,}",
+        str(result["kill_failed"]),
     )
     console.print(table)
     console.print(

@@ -121,7 +121,7 @@ class Spool:
                 aged = seconds() - self._begun > self._seal_after or size > SEAL_BYTES
                 if sealing := (size > 0 and aged):
                     self._file = None  # the next answer begins another
-            if file is None or size == self._synced and not sealing:
+            if file is None or (size == self._synced and not sealing):
                 continue
             if sealing:
                 self._close(file)
