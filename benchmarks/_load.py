@@ -182,9 +182,7 @@ def main() -> None:
     parser.add_argument("--body", default="{}")
     parser.add_argument("--trace", action="store_true", help="give every instant and latency")
     parser.add_argument("--ids", action="store_true", help="give every answered request id")
-    parser.add_argument(
-        "--listen", action="store_true", help="go on until a line on standard input"
-    )
+    parser.add_argument("--listen", action="store_true", help="go on until a line on stdin")
     options = parser.parse_args()
     uvloop.install()
     print(json.dumps(asyncio.run(run(options))))

@@ -58,7 +58,7 @@ def rows(**changed: float | None) -> pl.DataFrame:
 
 
 class MemoryRows:
-    """The reading half of a lake over one frame, which may break the contract on purpose."""
+    """The reading half of a lake over one frame of features, which may break the contract on purpose."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame, self.reads = frame, 0
@@ -68,7 +68,7 @@ class MemoryRows:
         self.frame, self._version = frame, self._version + 1
 
     def version(self, table):
-        return self._version
+        return self._version if table == gold.FEATURES_DAILY else None
 
     def read(self, table, *, as_of=None, all_vintages=False, version=None):
         self.reads += 1

@@ -189,14 +189,15 @@ def test_every_answer_given_before_kill_9_is_in_the_log_exactly_once(settings):
     for _ in range(2):
         url, process = _server(settings)
         askers = [Asker(url, settings, f"{process.pid}-{n}") for n in range(4)]
+        answers = [asker.answered for asker in askers]
         for asker in askers:
             asker.start()
-        until(lambda: sum(len(a.answered) for a in askers) > 200)
+        until(lambda answers=answers: sum(map(len, answers)) > 200)
         process.kill()
         process.wait(10)
         for asker in askers:
             asker.join(20)
-        answered += [request_id for asker in askers for request_id in asker.answered]
+        answered += [request_id for each in answers for request_id in each]
         drain(settings)
     logged = drain(settings)["request_id"].to_list()
     assert len(logged) == len(set(logged))

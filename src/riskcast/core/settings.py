@@ -72,10 +72,15 @@ class Settings:
     cores: str = _setting("2", "Processor cores a training step may use.")
 
     def __post_init__(self) -> None:
-        if self.source not in SOURCES:
-            raise SettingsError(f"RISKCAST_SOURCE={self.source!r}: expected one of {SOURCES}")
-        if self.market not in MARKETS:
-            raise SettingsError(f"RISKCAST_MARKET={self.market!r}: expected one of {MARKETS}")
+        for name, choices in (
+            ("source", SOURCES),
+            ("market", MARKETS),
+            ("place", PLACES),
+            ("regimes", REGIMES),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                raise SettingsError(f"{PREFIX}{name.upper()}={value!r}: expected one of {choices}")
         if self.market_url and self.market == "yahoo":
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
@@ -84,10 +89,6 @@ class Settings:
             value = getattr(self, name)
             if value and not value.startswith(("http://", "https://")):
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
-        if self.place not in PLACES:
-            raise SettingsError(f"RISKCAST_PLACE={self.place!r}: expected one of {PLACES}")
-        if self.regimes not in REGIMES:
-            raise SettingsError(f"RISKCAST_REGIMES={self.regimes!r}: expected one of {REGIMES}")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
         for name in (

@@ -36,12 +36,13 @@ FORECAST = Step(
     product=DAILY_RISK,
 )
 
-# No table in `writes`: answers are known by the wall clock, not in the window of the run.
+# Answers are known by the wall clock, not in the window of the run.
 DRAIN_PREDICTIONS = Step(
     "drain_predictions",
     "riskcast.jobs.drain:drain_predictions",
     uses=("lake", "settings"),
     after=("forecast",),
+    commits=(output.PREDICTIONS_LOG,),
 )
 
 PUBLISH = Step(

@@ -32,6 +32,9 @@ class Step:
         of a product is handed `product` too. A step without `uses` sees frames only.
     after : tuple of str
         Steps to wait for although no table passes between them.
+    commits : tuple of Table
+        Tables the function writes through `lake` itself, because their rows are not known in the
+        window of the run.
     from_start : bool
         Whether the step answers for everything known up to the window's end instead of the
         window alone, because it recomputes history: a walk-forward, for example.
@@ -46,6 +49,7 @@ class Step:
     size: Size = Size.SMALL
     after: tuple[str, ...] = ()
     from_start: bool = False
+    commits: tuple[Table, ...] = ()
     retries: int = 2
 
 
@@ -119,7 +123,7 @@ def tables_written(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:
     written: dict[str, set[str]] = {}
     for pipeline in pipelines:
         for step in pipeline.steps:
-            for table in step.writes:
+            for table in (*step.writes, *step.commits):
                 written.setdefault(table.name, set()).add(step.run)
     return written
 

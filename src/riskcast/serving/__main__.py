@@ -23,6 +23,7 @@ def main() -> None:
     import uvicorn
 
     from riskcast.serving.app import create_app
+    from riskcast.serving.whole import WholeAnswers
 
     settings = read_settings()
     app = create_app(settings)
@@ -32,7 +33,7 @@ def main() -> None:
         port=int(settings.blue_port if settings.slot == "blue" else settings.green_port),
         workers=1,
         loop="uvloop",
-        http="httptools",
+        http=WholeAnswers,
         access_log=False,
         server_header=False,
         # Longer than nginx keeps its upstream connections, so that nginx closes them first.

@@ -17,6 +17,7 @@ from riskcast.products import PRODUCTS
 from riskcast.registry import Registry
 from riskcast.serving.auth import Keys
 from riskcast.serving.features import LakeFeatures
+from riskcast.serving.history import History
 from riskcast.serving.http import Manners, add_error_handlers
 from riskcast.serving.live import Live
 from riskcast.serving.metrics import Metrics
@@ -48,13 +49,15 @@ def create_app(
     if settings.slot not in SLOTS:
         raise SettingsError(f"RISKCAST_SLOT={settings.slot!r}: expected one of {SLOTS}")
     product = next(product for product in PRODUCTS.values() if product.route == ROUTE)
-    history = LakeFeatures(lake or _lake(settings), settings.asset_symbol, product.features)
+    lake = lake or _lake(settings)
+    history = LakeFeatures(lake, settings.asset_symbol, product.features)
     live = Live(
         settings,
         product,
         registry or Registry(settings),
         features or _reader(settings, history),
         history,
+        History(lake, settings.asset_symbol),
     )
     spool = Spool(settings.spool_path / settings.slot)
 

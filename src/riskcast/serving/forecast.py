@@ -39,6 +39,8 @@ def check_given(given: Mapping[str, float], table: Table) -> None:
     Refusal
         422 feature-out-of-range.
     """
+    if not given:
+        return
     known = numeric(table)
     for name, value in given.items():
         if name not in known:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -119,6 +120,11 @@ def add_error_handlers(app: FastAPI) -> None:
             log.warning("%s: %s", code, message)
         return error_response(status, code, message, fix, headers)
 
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  registered for it only
+        told = "; ".join(f"{fault['loc'][-1]}: {fault['msg'][:200]}" for fault in error.errors())
+        return error_response(422, "invalid-request", told[:1000], "See /docs for the parameters.")
+
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  registered for these only
         status = error.status_code
@@ -135,6 +141,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(RiskcastError, refused)
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, crashed)
 
 

@@ -1,6 +1,6 @@
 """What a server answers from: one model and one row of features, each swapped whole.
 
-Two threads keep them current; requests read a reference and never wait for a store. What cannot
+Threads keep them current; requests read a reference and never wait for a store. What cannot
 be loaded is refused with its reason and the old one stays.
 """
 
@@ -27,9 +27,11 @@ from riskcast.products import Product
 from riskcast.registry import CHAMPION, LoadedModel, Registry
 from riskcast.serving.features import LakeFeatures
 from riskcast.serving.forecast import check_model, known_values
+from riskcast.serving.history import History
 
 MODEL_EVERY = 2.0  # seconds between looks at the champion alias
 FEATURES_EVERY = 3.0
+PUBLISHED_EVERY = 10.0
 RETRY_REFUSED = 60.0  # a refused version may have been half copied; look again, but seldom
 
 log = logging.getLogger(__name__)
@@ -65,8 +67,9 @@ class Live:
         registry: Registry,
         reader: FeatureReader,
         history: LakeFeatures,
+        published: History | None = None,
     ) -> None:
-        self.product, self.history = product, history
+        self.product, self.history, self.published = product, history, published
         self.symbol = settings.asset_symbol
         self.slot = settings.slot
         self.model: LoadedModel | None = None
@@ -83,6 +86,7 @@ class Live:
         for name, look, pause in (
             ("features", self.look_for_features, FEATURES_EVERY),
             ("model", self.look_for_model, MODEL_EVERY),
+            *((("published", self.published.look, PUBLISHED_EVERY),) if self.published else ()),
         ):
             thread = Thread(target=self._repeat, args=(name, look, pause), name=name, daemon=True)
             self._threads.append(thread)

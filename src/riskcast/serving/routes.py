@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from riskcast import __version__
 from riskcast.core.clock import seconds, wall
@@ -20,12 +20,15 @@ from riskcast.serving.live import Live
 from riskcast.serving.schemas import (
     REQUEST_EXAMPLES,
     ErrorResponse,
+    HistoryResponse,
+    IsoDate,
     PredictRequest,
     PredictResponse,
     parse_request,
 )
 
 router = APIRouter()
+MOST_SHOWN = 1000
 
 _FAULTS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorResponse, "description": "No API key, or an unknown one."},
@@ -79,6 +82,28 @@ async def predict(request: Request, client: Annotated[Client, Depends(needs(PRED
     # Last: what is recorded was answered, and what could not be recorded is not.
     request.app.state.spool.append(recorded(said, client.name, request.state.started))
     return response
+
+
+@router.get(
+    "/predictions/history",
+    response_model=HistoryResponse,
+    responses={status: said for status, said in _FAULTS.items() if status != 413},
+    summary="Forecasts that were published",
+)
+async def predictions_history(
+    request: Request,
+    _client: Annotated[Client, Depends(needs(PREDICT))],
+    limit: Annotated[int, Query(ge=1, le=MOST_SHOWN, description="The newest so many.")] = 30,
+    start: Annotated[IsoDate | None, Query(description="First session, ISO date.")] = None,
+    end: Annotated[IsoDate | None, Query(description="Last session, ISO date.")] = None,
+) -> Response:
+    """Answer with the champions' forecasts as they were published, oldest first."""
+    if start is not None and end is not None and start > end:
+        message = f"start {start} lies after end {end}"
+        raise Refusal(422, "invalid-request", message, "Give start no later than end.")
+    live: Live = request.app.state.live
+    found = live.published.between(start, end, limit) if live.published else []
+    return json_response({"predictions": found})
 
 
 def recorded(said: Mapping[str, Any], client: str, started: float) -> dict[str, Any]:
@@ -153,6 +178,7 @@ async def about(request: Request) -> Response:
             "slot": live.slot,
             "links": {
                 "predict": "/predict",
+                "history": "/predictions/history",
                 "docs": "/docs",
                 "openapi": "/openapi.json",
                 "health": "/health",

@@ -111,6 +111,26 @@ class PredictResponse(BaseModel):
     request_id: str
 
 
+class PublishedForecast(BaseModel):
+    """The forecast that was published for a session."""
+
+    date: date
+    symbol: str
+    rv_5d_hat: float
+    rv_5d_annualised: float
+    intervals: dict[str, tuple[float, float]]
+    regime_probs: RegimeProbs
+    top_drivers: list[str]
+    model_version: str
+    known_at: datetime
+
+
+class HistoryResponse(BaseModel):
+    """Published forecasts, oldest first."""
+
+    predictions: list[PublishedForecast]
+
+
 class Fault(BaseModel):
     """A stable code, what is wrong, and the cure."""
 
