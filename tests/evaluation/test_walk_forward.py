@@ -27,7 +27,9 @@ def of(model: str, record: pl.DataFrame = WALK.record) -> pl.DataFrame:
 
 
 def test_the_record_has_every_candidate_naive_forecast_and_the_pool():
-    expected = {c.name for c in PRODUCT.candidates} | set(PRODUCT.naive) | {"pool_equal", "pool_qlike"}
+    expected = (
+        {c.name for c in PRODUCT.candidates} | set(PRODUCT.naive) | {"pool_equal", "pool_qlike"}
+    )
     assert set(WALK.record["model"]) == expected
     assert set(WALK.seconds) == {c.name for c in PRODUCT.candidates}
     sessions = {of(model).height for model in expected}
