@@ -30,6 +30,7 @@ def test_a_misspelt_setting_is_refused_by_name():
         ({"RISKCAST_API_PORT": "eighty"}, "RISKCAST_API_PORT"),
         ({"RISKCAST_API_PORT": "70000"}, "RISKCAST_API_PORT"),
         ({"RISKCAST_PLACE": "moon"}, "RISKCAST_PLACE"),
+        ({"RISKCAST_REGIMES": "quartiles"}, "terciles"),
     ],
 )
 def test_an_impossible_value_is_refused_and_the_cure_named(environ, said):

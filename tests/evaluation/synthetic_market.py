@@ -48,6 +48,7 @@ SMALL = replace(
     scheme=WalkForward(min_train=400, refit_every=42),
     pool=("gamma_glm", "ridge_duan", "lightgbm_hybrid"),
     regime_columns=RICH,
+    definitions=MappingProxyType({"terciles": DAILY_RISK.thresholds}),
     challengers=(),
 )
 LINEAR = replace(SMALL, candidates=SMALL.candidates[:4], pool=("gamma_glm", "ridge_duan"))
