@@ -4,12 +4,15 @@ import ast
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from riskcast.core.errors import DeclarationError
 from riskcast.core.load import load
+from riskcast.core.settings import REGIMES
+from riskcast.models import ENGINES
 from riskcast.pipelines import PIPELINES, Pipeline, Step, tables_written
 from riskcast.products import PRODUCTS
 from riskcast.tables import TABLES
@@ -56,6 +59,43 @@ def test_a_cycle_of_steps_is_refused():
 def test_a_table_whose_key_is_no_column_is_refused():
     with pytest.raises(DeclarationError, match="no column"):
         Table(Layer.GOLD, "t", "", (Column("a", Kind.INT, ""),), key=("b",), time="a")
+
+
+PRODUCT = next(iter(PRODUCTS.values()))
+
+
+def test_every_candidate_and_challenger_has_an_engine_that_takes_its_parameters():
+    for product in PRODUCTS.values():
+        for candidate in product.with_challengers().candidates:
+            load(ENGINES[candidate.engine])(columns=candidate.columns, **candidate.params)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lookback": 5, "offset": "benchmark"}, "choose one"),
+        ({"lookback": 5}, "cannot be served"),
+        ({"columns": ("no_such",)}, "no column"),
+    ],
+)
+def test_a_pool_member_that_contradicts_itself_is_refused(change, said):
+    member = PRODUCT.candidate(PRODUCT.pool[0])
+    others = tuple(c for c in PRODUCT.candidates if c is not member)
+    with pytest.raises(DeclarationError, match=said):
+        replace(PRODUCT, candidates=(*others, replace(member, **change)))
+
+
+def test_the_regimes_setting_and_the_product_know_the_same_definitions():
+    assert set(PRODUCT.definitions) == set(REGIMES)
+    assert PRODUCT.with_regimes("50-85").thresholds == ("rv5_q50", "rv5_q85")
+    assert PRODUCT.with_regimes("terciles") == PRODUCT
+    assert PRODUCT.with_regimes("50-85").recipe != PRODUCT.recipe
+    with pytest.raises(DeclarationError, match="quartiles"):
+        PRODUCT.with_regimes("quartiles")
+
+
+def test_challengers_are_no_part_of_the_recipe():
+    assert replace(PRODUCT, challengers=()).recipe == PRODUCT.recipe
 
 
 def test_reading_the_declarations_imports_nothing_but_the_standard_library():

@@ -33,6 +33,7 @@ def test_a_misspelt_setting_is_refused_by_name():
         ({"RISKCAST_MARKET": "bloomberg"}, "tiingo"),
         ({"RISKCAST_MARKET_URL": "http://mirror"}, "RISKCAST_MARKET=yahoo"),
         ({"RISKCAST_FRED_URL": "mirror:80"}, "RISKCAST_FRED_URL"),
+        ({"RISKCAST_REGIMES": "quartiles"}, "terciles"),
     ],
 )
 def test_an_impossible_value_is_refused_and_the_cure_named(environ, said):

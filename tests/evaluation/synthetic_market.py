@@ -29,8 +29,18 @@ SMALL = replace(
     candidates=(
         Candidate("log_har", "log_ols", HAR),
         Candidate("log_har_vix", "log_ols", (*HAR, "lvix")),
-        Candidate("gamma_glm", "gamma_glm", RICH, MappingProxyType({"alpha": 0.02})),
-        Candidate("ridge_duan", "log_ridge", RICH, MappingProxyType({"alpha": 50.0})),
+        Candidate(
+            "gamma_glm",
+            "gamma_glm",
+            RICH,
+            MappingProxyType({"alpha": 0.02, "range_weight": 0.5}),
+        ),
+        Candidate(
+            "ridge_duan",
+            "log_ridge",
+            RICH,
+            MappingProxyType({"alpha": 50.0, "range_weight": 0.5}),
+        ),
         Candidate(
             "lightgbm_hybrid", "lightgbm_hybrid", RICH, MappingProxyType(TREES), offset="benchmark"
         ),
@@ -38,6 +48,7 @@ SMALL = replace(
     scheme=WalkForward(min_train=400, refit_every=42),
     pool=("gamma_glm", "ridge_duan", "lightgbm_hybrid"),
     regime_columns=RICH,
+    definitions=MappingProxyType({"terciles": DAILY_RISK.thresholds}),
     challengers=(),
 )
 LINEAR = replace(SMALL, candidates=SMALL.candidates[:4], pool=("gamma_glm", "ridge_duan"))
@@ -71,6 +82,7 @@ def market(
         tv5=(mean[5] + 1e-8).log(),
         tv22=(mean[22] + 1e-8).log(),
         lvix=(r2.ewm_mean(alpha=0.08) + 1e-8).log() + 0.1 * pl.Series(rng.normal(size=n)),
+        spy_ret_1d=pl.Series(r),
         r1neg=pl.Series(np.maximum(-r, 0) / 0.01),
         neg22=pl.Series(np.where(r < 0, r**2, 0.0)).rolling_sum(22) / (22 * mean[22]),
         hv20=5 * mean[20],

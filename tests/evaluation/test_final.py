@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -5,8 +6,11 @@ import polars as pl
 import pytest
 from synthetic_market import SMALL, as_of, built
 
-from riskcast.core.errors import NotEnoughHistory
+from riskcast.core.errors import ArtifactRefused, DeclarationError, NotEnoughHistory
 from riskcast.evaluation.final import fit_served
+from riskcast.evaluation.intervals import outcomes
+from riskcast.evaluation.losses import qlike
+from riskcast.evaluation.regime_probs import fit_at, walk
 from riskcast.evaluation.walk_forward import fit_candidate, walk_forward
 from riskcast.models.served import ServedModel
 
@@ -63,3 +67,48 @@ def test_a_pool_member_forecasts_as_if_fitted_alone():
     )
     member = next(m for m in MODEL.members if m.name == "gamma_glm")
     assert member.fitted.dump() == alone.dump()
+
+
+def test_the_served_logits_are_those_the_walk_forward_would_use_next():
+    upto = RECORD.filter(pl.col("known") <= MODEL.fit_end)
+    x, bounds = (DESIGN.take(c).x for c in (PRODUCT.regime_columns, PRODUCT.thresholds))
+    past, _ = outcomes(upto, PRODUCT, DESIGN.dates, x, bounds)
+    again = fit_at(past, np.datetime64(MODEL.fit_end), walk(past)[1])
+    assert again.dump() == MODEL.logits.dump()
+    assert MODEL.logits.fit_end <= MODEL.fit_end
+
+
+def test_served_probabilities_are_the_blend():
+    x, bounds = DESIGN.take(MODEL.columns).x[-60:], DESIGN.take(MODEL.thresholds).x[-60:]
+    made, alone = (m.forecast(x, bounds) for m in (MODEL, replace(MODEL, logits=None)))
+    own = x[:, [MODEL.columns.index(name) for name in MODEL.logits.columns]]
+    blend = MODEL.logits.blend(alone.regime_probs, own, np.log(made.variance), bounds)
+    np.testing.assert_allclose(made.regime_probs, blend)
+    assert np.abs(made.regime_probs - alone.regime_probs).max() > 0.01
+
+
+def test_logits_that_read_an_unserved_column_or_saw_too_much_are_refused():
+    later = replace(MODEL, logits=replace(MODEL.logits, fit_end=date(2030, 1, 1)))
+    stray = replace(MODEL, logits=replace(MODEL.logits, columns=("vix", *MODEL.logits.columns[1:])))
+    for model, said in ((later, "fit_end"), (stray, "vix")):
+        with pytest.raises(ArtifactRefused, match=said):
+            ServedModel.load(model.dump())
+
+
+def test_a_pool_by_past_scores_serves_the_weights_of_the_walk_forward():
+    weighted = replace(PRODUCT, pool_name="pool_qlike")
+    model = fit_served(weighted, DESIGN, RECORD)
+    weights = {m.name: m.weight for m in model.members if m.name in PRODUCT.pool}
+    assert sum(weights.values()) == pytest.approx(1)
+    losses = {
+        name: qlike(
+            *(
+                RECORD.filter(pl.col("model") == name)[c].to_numpy()
+                for c in ("variance", "variance_hat")
+            )
+        ).mean()
+        for name in PRODUCT.pool
+    }
+    assert min(losses, key=losses.get) == max(weights, key=weights.get)
+    with pytest.raises(DeclarationError, match="no pool"):
+        fit_served(replace(PRODUCT, pool_name="gamma_glm"), DESIGN, RECORD)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 from synthetic_market import SMALL, built
 
 from riskcast.core.errors import LookAhead
-from riskcast.evaluation import intervals, regime_probs
+from riskcast.evaluation import intervals, regime_probs, rivals
 from riskcast.evaluation.leakage import check_forecast_is_blind_to_the_future, perturb_after
 from riskcast.evaluation.walk_forward import (
     Path,
@@ -20,6 +21,7 @@ from riskcast.evaluation.walk_forward import (
 )
 from riskcast.models import ENGINES
 from riskcast.models.base import Design
+from riskcast.products import Candidate, WalkForward
 
 PRODUCT, DESIGN, FEATURES, LABELS = built(SMALL)
 HORIZON = PRODUCT.horizon
@@ -106,6 +108,66 @@ def test_planted_features_from_the_next_session_are_caught(cut):
         check(shifted, DESIGN, cut, horizon=HORIZON)
 
 
+def test_planted_ranges_known_a_week_too_early_are_caught():
+    # What a session's ranges were is shifted to five sessions before: the next week is seen.
+    def early(design: Design) -> np.ndarray:
+        moved = replace(design, ranges=np.roll(design.ranges, -HORIZON))
+        return forecaster("gamma_glm")(moved)
+
+    with pytest.raises(LookAhead, match="moved"):
+        check(early, DESIGN, CUTS[0], horizon=HORIZON)
+
+
+CHALLENGERS = (
+    Candidate("har", "level_har", ("tv1", "tv5", "tv22")),
+    Candidate("garch", "garch", ("spy_ret_1d",), lookback=300),
+    Candidate("arimax", "arx", ("tv5", "lvix"), MappingProxyType({"lags": 3}), lookback=15),
+    Candidate(
+        "xgboost",
+        "xgboost_hybrid",
+        ("tv1", "tv5", "lvix"),
+        MappingProxyType(
+            {
+                "rounds": 5,
+                "learning_rate": 0.1,
+                "max_depth": 2,
+                "min_child_weight": 40.0,
+                "subsample": 0.6,
+                "colsample": 0.7,
+            }
+        ),
+        offset="gamma_glm",
+    ),
+)
+RIVALS, WITH_RETURNS, _, _ = built(
+    replace(
+        SMALL,
+        candidates=(*SMALL.candidates, *CHALLENGERS),
+        scheme=WalkForward(min_train=520, refit_every=84),
+    )
+)
+
+
+@pytest.mark.parametrize("model", [*(c.name for c in CHALLENGERS), "pool_qlike"])
+def test_a_challenger_does_not_move_when_the_future_does(model):
+    def forecast(design: Design) -> np.ndarray:
+        return along_time(design, walk_forward(RIVALS, design).record, model)
+
+    check(forecast, WITH_RETURNS, CUTS[2], horizon=HORIZON)
+
+
+def test_planted_lookback_that_reaches_forward_is_caught():
+    candidate = replace(CHALLENGERS[2], lookback=0)
+
+    def ahead(design: Design) -> np.ndarray:
+        own = design.take(candidate.columns)
+        fitted = fit_candidate(candidate, own, DESIGN.dates[CUTS[0]])
+        return np.roll(fitted.log_variance(own.x), -1)
+
+    with pytest.raises(LookAhead, match="moved"):
+        check(ahead, DESIGN, CUTS[0], horizon=HORIZON)
+
+
 def test_planted_one_fit_on_the_full_sample_is_caught():
     def full(design: Design) -> np.ndarray:
         own = design.take(PRODUCT.candidate("ridge_duan").columns)
@@ -181,3 +243,14 @@ def test_planted_logits_of_the_full_record_are_caught(monkeypatch):
     upto = pl.col("date") <= LATE.item()
     now, then = (published(r).filter(upto) for r in (RECORD, changed_after(LATE)))
     assert not now.drop("rv", "known").equals(then.drop("rv", "known"))
+
+
+@pytest.mark.parametrize("rival", [rivals.conformal_quantiles, rivals.multiclass])
+def test_rivals_rest_on_outcomes_known_at_the_session(rival):
+    upto = DESIGN.dates[DESIGN.dates <= LATE]
+    made = []
+    for record in (RECORD, changed_after(LATE)):
+        past, _ = intervals.past_of(record, FEATURES, PRODUCT)
+        made.append(rival(past)[past.dates <= upto[-1]])
+    np.testing.assert_array_equal(*made)
+    assert np.isfinite(made[0]).any()

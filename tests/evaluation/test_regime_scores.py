@@ -1,9 +1,20 @@
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from riskcast.core.errors import NotEnoughHistory
-from riskcast.evaluation.regimes import brier, classes, log_loss, persistence, summary
+from riskcast.evaluation.regimes import (
+    auc,
+    brier,
+    calibration_error,
+    classes,
+    log_loss,
+    persistence,
+    reliability,
+    summary,
+    transition_matrix,
+)
 
 
 def test_an_outcome_is_calm_below_and_risk_off_above_its_bounds():
@@ -62,3 +73,45 @@ def test_rows_without_thresholds_are_left_out_and_none_left_is_an_error():
     rows = published([0.005] * 40).with_columns(low=pl.lit(None, dtype=pl.Float64))
     with pytest.raises(NotEnoughHistory):
         summary(rows)
+
+
+def drawn(n: int = 6000, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet([2, 2, 2], size=n)
+    return probs, (rng.random((n, 1)) > probs.cumsum(axis=1)).sum(axis=1)
+
+
+def test_auc_is_that_of_scikit_learn():
+    probs, outcome = drawn(500)
+    assert auc(probs, outcome) == pytest.approx(
+        roc_auc_score(outcome, probs, multi_class="ovr", average="macro")
+    )
+    assert np.isnan(auc(probs, np.zeros(500, dtype=int)))
+
+
+def test_honest_probabilities_have_a_small_calibration_error_and_bold_ones_a_large():
+    probs, outcome = drawn()
+    bold = probs**2 / (probs**2).sum(axis=1, keepdims=True)
+    assert calibration_error(probs, outcome) < 0.02
+    assert calibration_error(bold, outcome) > 0.05
+
+
+def test_golden_calibration_error_and_reliability():
+    probs = np.array([[0.85, 0.05, 0.1], [0.85, 0.15, 0.0]])
+    table = reliability(probs, np.array([0, 1]))
+    calm = table.filter(pl.col("class") == 0).row(0, named=True)
+    assert (calm["said"], calm["came"], calm["rows"]) == (pytest.approx(0.85), 0.5, 2)
+    # calm 2 x 0.35; transition 0.05 and 0.85; risk_off 0.1 and 0
+    assert calibration_error(probs, np.array([0, 1])) == pytest.approx((0.7 + 0.9 + 0.1) / 6)
+
+
+def test_the_transition_matrix_counts_only_outcomes_known_by_then():
+    rows = published([0.005, 0.015] * 40)
+    said = transition_matrix(rows)
+    assert np.isnan(said[:5]).all()
+    np.testing.assert_allclose(said[5], 1 / 3)  # nothing counted yet
+    np.testing.assert_allclose(said[5:].sum(axis=1), 1.0)
+    # Five sessions later the other class comes: after calm a transition, and so on.
+    assert said[-1, int(np.nanargmax(persistence(rows)[-1]))] < 0.1
+    wild = rows.with_columns(rv=pl.when(pl.int_range(pl.len()) > 60).then(0.025).otherwise("rv"))
+    np.testing.assert_array_equal(transition_matrix(wild)[:66], said[:66])

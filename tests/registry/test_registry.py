@@ -71,6 +71,21 @@ def test_the_ui_finds_metrics_parameters_commit_and_schema(registry, settings):
     assert found.source.endswith("/model")
 
 
+def test_artifacts_are_shown_with_the_run_and_are_no_part_of_the_model(registry, settings):
+    model = small_model()
+    plain = _register(registry, model)
+    shown = registry.register(
+        PRODUCT, model, metrics={}, params={}, lineage={}, tags={},
+        artifacts={"skill.html": b"<html></html>"},
+    )  # fmt: skip
+    (page,) = (settings.home_path / "mlflow-artifacts").glob("*/*/artifacts/report/skill.html")
+    assert page.read_bytes() == b"<html></html>"
+    loaded = [registry.load(PRODUCT, version) for version in (plain, shown)]
+    assert loaded[0].digest == loaded[1].digest
+    page.write_bytes(b"changed")
+    assert registry.load(PRODUCT, shown).digest == loaded[1].digest
+
+
 def test_the_same_model_has_the_same_digest_in_every_registration(registry):
     versions = [_register(registry, small_model()) for _ in range(2)]
     digests = {registry.load(PRODUCT, version).digest for version in versions}

@@ -58,7 +58,7 @@ def rows(**changed: float | None) -> pl.DataFrame:
 
 
 class MemoryRows:
-    """The reading half of a lake over one frame of features, which may break the contract on purpose."""
+    """The reading half of a lake over one frame of features, broken contract or not."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame, self.reads = frame, 0

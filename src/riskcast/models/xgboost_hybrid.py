@@ -125,7 +125,7 @@ class XgboostHybrid:
         )
         grown = xgb.train(self._params(seed), rows, num_boost_round=self.rounds)
         said = json.loads(bytes(grown.save_raw("json")))
-        return XgboostTrees(self.columns, design.fit_end, json.dumps(said, separators=(",", ":")))
+        return XgboostTrees(self.columns, design.fit_end, xgboost_json.canonical(said))
 
     def _params(self, seed: int) -> dict[str, float | int | str]:
         return {

@@ -17,6 +17,11 @@ INTEGERS = ("left_children", "right_children", "parents", "split_indices", "spli
 NUMBERS = ("base_weights", "loss_changes", "split_conditions", "sum_hessian")
 EMPTY = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 TREE_FIELDS = {*INTEGERS, *NUMBERS, *EMPTY, "default_left", "id", "tree_param"}
+LEARNER = {
+    *("attributes", "feature_names", "feature_types", "gradient_booster"),
+    *("learner_model_param", "objective"),
+}
+MODEL = {"cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees"}
 NO_CATEGORIES: dict[str, list[Any]] = {"enc": [], "feature_segments": [], "sorted_idx": []}
 
 
@@ -32,10 +37,21 @@ def check(text: str, columns: tuple[str, ...]) -> None:
         said = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ArtifactRefused(f"the trees are no JSON: {error}") from error
-    learner = _dict(_dict(said, "trees").get("learner"), "learner")
+    if not isinstance(said, dict) or canonical(said) != text:
+        # A repeated key, say, is one value to Python and another to XGBoost.
+        raise ArtifactRefused("the trees are not written as Riskcast writes them")
+    _keys(said, {"learner", "version"}, "trees")
+    learner = _dict(said["learner"], "learner")
+    _keys(learner, LEARNER, "learner")
     booster = _dict(learner.get("gradient_booster"), "gradient_booster")
-    model = _dict(booster.get("model"), "model")
-    trees = model.get("trees")
+    _keys(booster, {"model", "name"}, "gradient_booster")
+    model = _dict(booster["model"], "model")
+    _keys(model, MODEL, "model")
+    version = said["version"]
+    if not isinstance(version, list) or len(version) != 3:
+        raise ArtifactRefused(f"version is {version!r:.40}")
+    _check_list(version, 3, int, "version")
+    trees = model["trees"]
     if not isinstance(trees, list) or not trees:
         raise ArtifactRefused("the model has no trees")
     _check_header(learner, booster, columns)
@@ -46,6 +62,16 @@ def check(text: str, columns: tuple[str, ...]) -> None:
     _equal(model.get("cats"), NO_CATEGORIES, "cats")
     for number, tree in enumerate(trees):
         _check_tree(_dict(tree, f"tree {number}"), number, len(columns))
+
+
+def canonical(said: dict[str, Any]) -> str:
+    """Return XGBoost's JSON the one way it is stored."""
+    return json.dumps(said, separators=(",", ":"))
+
+
+def _keys(said: dict[str, Any], wanted: set[str], where: str) -> None:
+    if unknown := sorted(set(said) ^ wanted):
+        raise ArtifactRefused(f"{where}: {unknown} unknown or missing")
 
 
 def _check_header(
@@ -70,8 +96,7 @@ def _check_header(
 
 def _check_tree(tree: dict[str, Any], number: int, columns: int) -> None:
     where = f"tree {number}"
-    if unknown := sorted(set(tree) ^ TREE_FIELDS):
-        raise ArtifactRefused(f"{where}: {unknown} unknown or missing")
+    _keys(tree, TREE_FIELDS, where)
     left = tree["left_children"]
     nodes = len(left) if isinstance(left, list) else 0
     _equal(tree["id"], number, f"{where}: id")
