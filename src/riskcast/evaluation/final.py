@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ from riskcast.evaluation.walk_forward import (
     log_ratios,
     schedule,
 )
-from riskcast.models.base import Design
+from riskcast.models.base import Design, Servable
 from riskcast.models.calibration import Calibration
 from riskcast.models.regime_logits import RegimeLogits
 from riskcast.models.served import Member, ServedModel
@@ -59,7 +60,9 @@ def fit_served(
         path = _offset_path(product, design, offset, seed) if offset else None
         own = design.take(candidate.columns)
         fitted = fit_candidate(candidate, own, session, offset=path, seed=seed)
-        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, fitted))
+        # The product lets nothing into the pool that cannot be served from one row.
+        servable = cast("Servable", fitted)
+        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, servable))
     return ServedModel(
         product.name,
         product.recipe,

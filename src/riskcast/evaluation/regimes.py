@@ -68,7 +68,7 @@ def calibration_error(probs: Floats, outcome: Classes) -> float:
     """
     table = reliability(probs, outcome)
     gap = (table["said"] - table["came"]).abs() * table["rows"]
-    return float(gap.sum() / table["rows"].sum())
+    return float(gap.to_numpy().sum() / table["rows"].to_numpy().sum())
 
 
 def transition_matrix(published: pl.DataFrame) -> Floats:

@@ -50,7 +50,7 @@ def interval_scores(
     since = pl.col("date") >= start
     found = {}
     for name, given in (("ratios (published)", ends), ("conformal quantiles", rival)):
-        frame = intervals.as_published(past, given, past.implied).filter(both)
+        frame = intervals.as_published(past, given, past.implied).filter(pl.Series(both))
         found[name] = intervals.summary(frame.filter(since))
     return found
 
@@ -75,7 +75,9 @@ def regime_scores(
     both = whole[len(past.dates) - len(ends) :]
     since = pl.col("date") >= start
     return {
-        name: regimes.summary(intervals.as_published(past, ends, probs).filter(both).filter(since))
+        name: regimes.summary(
+            intervals.as_published(past, ends, probs).filter(pl.Series(both)).filter(since)
+        )
         for name, probs in ways.items()
     }
 

@@ -100,8 +100,8 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
 
 def render(evidence: Evidence) -> str:
     """Return the page; nothing in it is loaded from elsewhere."""
-    days = evidence.record["date"]
-    title = f"{evidence.product.name}: out-of-sample skill, {days.min()} to {days.max()}"
+    days = evidence.record["date"].sort()
+    title = f"{evidence.product.name}: out-of-sample skill, {days[0]} to {days[-1]}"
     sections = [
         _skill(evidence),
         _along_time(evidence),
@@ -257,6 +257,6 @@ def write_report(
     record = walk_forward(recipe, design, cores=cores, progress=progress).record
     evidence = with_rivals(gather(record, features, recipe, start=start), record)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"skill_{product.name}_{record['date'].max():%Y%m%d}.html"
+    path = folder / f"skill_{product.name}_{record['date'].sort()[-1]:%Y%m%d}.html"
     path.write_text(render(evidence))
     return path

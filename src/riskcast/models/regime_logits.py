@@ -184,7 +184,7 @@ def ridge_logit(x: Floats, above: Floats) -> Floats:
             step = step / 2
         beta, value = beta + step, tried
         if np.abs(step).max() <= TOLERANCE:
-            return beta
+            return np.asarray(beta, dtype=np.float64)
     raise FitFailed(f"logistic regression still moved by {np.abs(step).max()}; {len(x)} rows")
 
 
