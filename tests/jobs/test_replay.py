@@ -45,7 +45,8 @@ def settings(tmp_path_factory) -> Settings:
     """A home where a week was forecast in one run and the next one day by day."""
     settings = Settings(home=str(tmp_path_factory.mktemp("home")))
     registry = Registry(settings)
-    model = small_model(fit_end=date(2004, 12, 14))
+    # Columns that are real in the sample; others would be refused to a model.
+    model = small_model(fit_end=date(2004, 12, 14), columns=("tv1", "tv5", "tv22", "spy_vol_10d"))
     said = {"metrics": {"qlike": 0.3}, "params": {}, "lineage": {}, "tags": {}}
     registry.promote("daily_risk", registry.register("daily_risk", model, **said), who="t", why="t")
     ports = Ports(settings)

@@ -108,7 +108,7 @@ def test_a_missing_session_is_named_with_its_symbol(live, world, asked):
 def test_only_what_is_missing_is_asked_again(live, world, asked):
     name = "tlt" if asked != "alphavantage" else "TLT"
     world.fault, world.only = "empty", name
-    with pytest.raises(SourceMissing, match="TLT on 2024-03-08, 2024-03-11, 2024-03-12"):
+    with pytest.raises(SourceMissing, match="no bar of TLT on 2024-02-2"):
         run(live, asked)
     world.fault = ""
     world.asked.clear()
