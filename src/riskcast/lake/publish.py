@@ -54,14 +54,16 @@ def publish(
     Raises
     ------
     LakeError
-        If something that is no published version stands in the table's place.
+        If something that is no published version stands in the table's place, or the place cannot
+        be written; the version before still reads.
     """
     files = partitions(frame, table)
-    if is_s3(root):
-        bucket = filesystem(s3_options() if storage_options is None else storage_options)
-        _publish_bucket(bucket, bucket_path(root), table, files)
-    else:
-        _publish_folder(Path(root).absolute(), table, files)
+    with _named(table, root):
+        if is_s3(root):
+            bucket = filesystem(s3_options() if storage_options is None else storage_options)
+            _publish_bucket(bucket, bucket_path(root), table, files)
+        else:
+            _publish_folder(Path(root).absolute(), table, files)
     return f"{root.rstrip('/')}/{table.name}"
 
 
@@ -79,21 +81,22 @@ def publish_daily(
     Raises
     ------
     LakeError
-        If no row is about that day.
+        If no row is about that day, or the place cannot be written.
     """
     rows = frame.filter(pl.col(table.time).cast(pl.Date) == day)
     if rows.is_empty():
         raise LakeError(f"{table.name} has no rows of {day}; run the step that writes it first")
     name, content = f"{table.name}_{day:%Y%m%d}.parquet", _parquet(rows, table)
-    if is_s3(root):
-        bucket = filesystem(s3_options() if storage_options is None else storage_options)
-        _put(bucket, f"{bucket_path(root)}/{name}", content)
-    else:
-        folder = Path(root).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{name}.{os.getpid()}"
-        _write(beside, content)
-        beside.replace(folder / name)
+    with _named(table, root):
+        if is_s3(root):
+            bucket = filesystem(s3_options() if storage_options is None else storage_options)
+            _put(bucket, f"{bucket_path(root)}/{name}", content)
+        else:
+            folder = Path(root).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            beside = folder / f".{name}.{os.getpid()}"
+            _write(beside, content)
+            beside.replace(folder / name)
     return f"{root.rstrip('/')}/{name}"
 
 
@@ -125,6 +128,18 @@ def _parquet(frame: pl.DataFrame, table: Table) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def _named(table: Table, root: str) -> Iterator[None]:
+    """Say which table could not be published where: a full disk knows only a number."""
+    try:
+        yield
+    except OSError as error:
+        raise LakeError(
+            f"{table.name} could not be published to {root}; the version before still reads: "
+            f"{error}"
+        ) from error
 
 
 def _publish_folder(root: Path, table: Table, files: Mapping[str, bytes]) -> None:
@@ -162,7 +177,7 @@ def _build(version: Path, before: Path | None, files: Mapping[str, bytes]) -> No
         else:
             _write(path, content)
     building.chmod(0o755)
-    building.rename(version)
+    building.rename(version)  # what a build that failed leaves goes with the next switch
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -33,6 +33,7 @@ def config_values(settings: Settings) -> dict[str, Any]:
         "provider": "local",
         "registry": {
             "path": str(registry_path(settings)),
+            "registry_store_type": "riskcast.online.registry_store.ReplacingRegistryStore",
             # A reader keeps the registry it has read and asks again when a view is missing.
             "cache_ttl_seconds": 0,
             # Else `feast materialize` by hand, once killed, would end all serving for good.

@@ -50,8 +50,8 @@ def apply(settings: Settings) -> None:
     """
     from riskcast.online.views import feast_objects
 
-    write_config(settings)
     with _answers(settings):
+        write_config(settings)
         _feast(settings).apply(feast_objects(settings))
 
 
@@ -247,6 +247,10 @@ def _answers(settings: Settings) -> Iterator[None]:
         yield
     except (RedisError, sqlite3.Error) as error:
         raise StackError(f"online store: {where} does not answer: {error}") from error
+    except OSError as error:
+        raise StackError(
+            f"online store: {registry_path(settings).parent} cannot be written: {error}"
+        ) from error
     except DecodeError as error:
         raise StackError(
             f"{registry_path(settings)} is being rewritten or damaged; if it stays so, remove it "
