@@ -42,7 +42,7 @@ status: ## say what runs
 	@$(BIN)/riskcast status
 
 test: setup ## the tests: under ten minutes on two cores
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(PYTEST)
 
 test-all: setup ## every test, with full counts and long runs
 	@$(BIN)/python -m pytest $(PYTEST)
