@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from riskcast.core.errors import DeclarationError
 from riskcast.evaluation.intervals import outcomes
 from riskcast.evaluation.pools import served_weights
 from riskcast.evaluation.regime_probs import served_logits
@@ -19,7 +20,7 @@ from riskcast.evaluation.walk_forward import (
     log_ratios,
     schedule,
 )
-from riskcast.models.base import Design
+from riskcast.models.base import Design, Servable
 from riskcast.models.calibration import Calibration
 from riskcast.models.regime_logits import RegimeLogits
 from riskcast.models.served import Member, ServedModel
@@ -42,6 +43,8 @@ def fit_served(
     ------
     NotEnoughHistory
         If a member or the calibration lacks rows.
+    DeclarationError
+        If a member answers along time only.
     """
     fit_end = design.fit_end
     session = np.datetime64(fit_end)
@@ -59,6 +62,8 @@ def fit_served(
         path = _offset_path(product, design, offset, seed) if offset else None
         own = design.take(candidate.columns)
         fitted = fit_candidate(candidate, own, session, offset=path, seed=seed)
+        if not isinstance(fitted, Servable):
+            raise DeclarationError(f"{product.name}: {candidate.engine} of {name} cannot be served")
         members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, fitted))
     return ServedModel(
         product.name,

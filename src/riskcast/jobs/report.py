@@ -89,7 +89,7 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
 
     `record` is the whole walk-forward record: rivals learn from what came before the report.
     """
-    start: date = evidence.record["date"].sort()[0]
+    start, _ = _span(evidence.record)
     features, product = evidence.features, evidence.product
     return replace(
         evidence,
@@ -100,8 +100,8 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
 
 def render(evidence: Evidence) -> str:
     """Return the page; nothing in it is loaded from elsewhere."""
-    days = evidence.record["date"]
-    title = f"{evidence.product.name}: out-of-sample skill, {days.min()} to {days.max()}"
+    first, last = _span(evidence.record)
+    title = f"{evidence.product.name}: out-of-sample skill, {first} to {last}"
     sections = [
         _skill(evidence),
         _along_time(evidence),
@@ -111,6 +111,11 @@ def render(evidence: Evidence) -> str:
         _states(evidence),
     ]
     return PAGE.format(title=escape(title), body="\n".join(sections))
+
+
+def _span(record: pl.DataFrame) -> tuple[date, date]:
+    days = record["date"].sort()
+    return days[0], days[-1]
 
 
 def _skill(evidence: Evidence) -> str:
@@ -257,6 +262,6 @@ def write_report(
     record = walk_forward(recipe, design, cores=cores, progress=progress).record
     evidence = with_rivals(gather(record, features, recipe, start=start), record)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"skill_{product.name}_{record['date'].max():%Y%m%d}.html"
+    path = folder / f"skill_{product.name}_{_span(record)[1]:%Y%m%d}.html"
     path.write_text(render(evidence))
     return path
