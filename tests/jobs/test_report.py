@@ -24,8 +24,10 @@ PRODUCT, DESIGN, FEATURES, LABELS = built(replace(SMALL, candidates=(*SMALL.cand
 FEATURES = FEATURES.with_columns(
     regime_cluster_id=(pl.col("tv22") > pl.col("tv22").median()).cast(pl.Int64),
     spy_vol_20d=(252 * pl.col("tv22").exp()).sqrt(),
-    drawdown_60d=pl.lit(-0.05),
-    spy_ret_20d=pl.lit(0.01),
+    drawdown_60d=pl.lit(-0.05) + 0.001 * pl.col("neg22"),
+    ew94=pl.col("lvix"),
+    rv22=pl.col("tv22"),
+    spy_ret_20d=pl.col("spy_ret_1d").rolling_sum(20),
     vix=pl.lit(None, pl.Float64),
 )
 RECORD = walk_forward(PRODUCT, DESIGN).record
@@ -61,7 +63,7 @@ def test_states_are_told_in_words_without_what_is_unknown():
 
 
 def test_rivals_stand_beside_what_is_published():
-    for name in ("ratios (published)", "conformal quantiles", "trees alone"):
+    for name in ("ratios (published)", "conformal quantiles", "trees alone", "hidden Markov"):
         assert name in TEXT
     brier = summary(EVIDENCE.published)["brier"]
     assert f"<td>{brier:.4g}</td>" in TEXT

@@ -10,6 +10,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from riskcast import __version__
 from riskcast.cli.data import add_to as add_data
@@ -41,6 +42,6 @@ def main() -> None:
         app()
     except RiskcastError as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]error[/red] \\[{error.code}] {error}", soft_wrap=True
+            f"[red]error[/red] \\[{error.code}] {escape(str(error))}", soft_wrap=True
         )
         sys.exit(4 if isinstance(error, GateRefused) else 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated
 
@@ -41,6 +43,32 @@ def report(
     typer.echo(path)
 
 
+def search(
+    candidate: Annotated[str, typer.Argument(help="Candidate whose parameters to search.")],
+    minutes: Annotated[float, typer.Option(help="When to stop.")] = 10.0,
+    product: PRODUCT = "",
+) -> None:
+    """Search parameters on 2004-2014 only; stop any time, the study goes on where it stopped."""
+    from riskcast.jobs.search import search as find
+    from riskcast.lake import open_lake
+
+    settings = client_settings()
+    asked, lake = _product(product, settings), open_lake(settings)
+    settings.home_path.mkdir(parents=True, exist_ok=True)
+    with display() as shown:
+        found = find(
+            asked,
+            candidate,
+            lake.read(asked.features),
+            lake.read(asked.labels),
+            storage=f"sqlite:///{settings.home_path / 'search.db'}",
+            budget=60 * minutes,
+            cores=int(settings.cores),
+            progress=shown.part,
+        )
+    typer.echo(json.dumps(asdict(found)))
+
+
 def _product(name: str, settings: Settings) -> Product:
     return find_product(name or next(iter(PRODUCTS))).with_regimes(settings.regimes)
 
@@ -55,3 +83,4 @@ def _day(text: str) -> date:
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(report)
+    app.command()(search)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from riskcast.core.errors import DeclarationError
 from riskcast.evaluation.intervals import outcomes
 from riskcast.evaluation.pools import served_weights
 from riskcast.evaluation.regime_probs import served_logits
@@ -43,6 +43,8 @@ def fit_served(
     ------
     NotEnoughHistory
         If a member or the calibration lacks rows.
+    DeclarationError
+        If a member answers along time only.
     """
     fit_end = design.fit_end
     session = np.datetime64(fit_end)
@@ -60,9 +62,9 @@ def fit_served(
         path = _offset_path(product, design, offset, seed) if offset else None
         own = design.take(candidate.columns)
         fitted = fit_candidate(candidate, own, session, offset=path, seed=seed)
-        # The product lets nothing into the pool that cannot be served from one row.
-        servable = cast("Servable", fitted)
-        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, servable))
+        if not isinstance(fitted, Servable):
+            raise DeclarationError(f"{product.name}: {candidate.engine} of {name} cannot be served")
+        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, fitted))
     return ServedModel(
         product.name,
         product.recipe,

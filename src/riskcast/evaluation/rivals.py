@@ -46,7 +46,7 @@ def interval_scores(
     """Return the summaries of what is published and of its rival, on the sessions of both."""
     past, ends = intervals.past_of(record, features, product)
     rival = conformal_quantiles(past)[len(past.dates) - len(ends) :]
-    both = np.isfinite(rival).all(axis=1)
+    both = np.asarray(np.isfinite(rival).all(axis=1))
     since = pl.col("date") >= start
     found = {}
     for name, given in (("ratios (published)", ends), ("conformal quantiles", rival)):
@@ -71,7 +71,7 @@ def regime_scores(
         "trees alone": trees,
         "forecast, logits and trees": three,
     }
-    whole = np.all([np.isfinite(probs).all(axis=1) for probs in ways.values()], axis=0)
+    whole = np.asarray(np.isfinite(np.hstack(list(ways.values()))).all(axis=1))
     both = whole[len(past.dates) - len(ends) :]
     since = pl.col("date") >= start
     return {

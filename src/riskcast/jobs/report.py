@@ -15,11 +15,11 @@ import polars as pl
 from riskcast.evaluation import diagnostics, intervals, regimes, rivals
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import score
-from riskcast.evaluation.walk_forward import walk_forward
+from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs import figures
 from riskcast.models.regime_logits import classes
 from riskcast.products import Product
-from riskcast.regimes.describe import describe_states
+from riskcast.regimes.describe import compare_methods, describe_states
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -50,6 +50,8 @@ class Evidence:
         ``features_daily``; states are described if its regime columns are filled.
     definitions : mapping of definition to scores
         `regimes.summary` of each definition.
+    rival_states : DataFrame
+        `compare_methods`; may be empty.
     rival_regimes, rival_intervals : mapping of name to scores
         What else was tried beside what is published (`evaluation.rivals`); may be empty.
     """
@@ -59,6 +61,7 @@ class Evidence:
     published: pl.DataFrame
     features: pl.DataFrame
     definitions: Scores
+    rival_states: pl.DataFrame = field(default_factory=pl.DataFrame)
     rival_regimes: Scores = field(default_factory=dict)
     rival_intervals: Scores = field(default_factory=dict)
 
@@ -89,10 +92,11 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
 
     `record` is the whole walk-forward record: rivals learn from what came before the report.
     """
-    start: date = evidence.record["date"].sort()[0]
+    start, _ = _span(evidence.record)
     features, product = evidence.features, evidence.product
     return replace(
         evidence,
+        rival_states=compare_methods(features, k=len(figures.CLASSES), seed=SEED),
         rival_regimes=rivals.regime_scores(record, features, product, start=start),
         rival_intervals=rivals.interval_scores(record, features, product, start=start),
     )
@@ -100,8 +104,8 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
 
 def render(evidence: Evidence) -> str:
     """Return the page; nothing in it is loaded from elsewhere."""
-    days = evidence.record["date"].sort()
-    title = f"{evidence.product.name}: out-of-sample skill, {days[0]} to {days[-1]}"
+    first, last = _span(evidence.record)
+    title = f"{evidence.product.name}: out-of-sample skill, {first} to {last}"
     sections = [
         _skill(evidence),
         _along_time(evidence),
@@ -111,6 +115,11 @@ def render(evidence: Evidence) -> str:
         _states(evidence),
     ]
     return PAGE.format(title=escape(title), body="\n".join(sections))
+
+
+def _span(record: pl.DataFrame) -> tuple[date, date]:
+    days = record["date"].sort()
+    return days[0], days[-1]
 
 
 def _skill(evidence: Evidence) -> str:
@@ -207,6 +216,7 @@ def _states(evidence: Evidence) -> str:
         "<h2>States of the market</h2>"
         + _plot(figures.states(evidence.features))
         + f"<ul>{items}</ul>"
+        + (_table(evidence.rival_states, "") if evidence.rival_states.height else "")
         + "<p class='note'>Found by quarterly fits, each used for the sessions after it only; "
         "they explain, and are no part of the forecast.</p>"
     )
@@ -257,6 +267,6 @@ def write_report(
     record = walk_forward(recipe, design, cores=cores, progress=progress).record
     evidence = with_rivals(gather(record, features, recipe, start=start), record)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"skill_{product.name}_{record['date'].sort()[-1]:%Y%m%d}.html"
+    path = folder / f"skill_{product.name}_{_span(record)[1]:%Y%m%d}.html"
     path.write_text(render(evidence))
     return path

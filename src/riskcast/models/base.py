@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,7 @@ class Fitted(Protocol):
         ...
 
 
+@runtime_checkable
 class Servable(Fitted, Protocol):
     """A fitted model that answers from one row, says why, and is state and columns only."""
 

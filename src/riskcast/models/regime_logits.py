@@ -173,7 +173,7 @@ def ridge_logit(x: Floats, above: Floats) -> Floats:
         eta = x @ beta
         return float((np.logaddexp(0.0, eta) - above * eta).sum() + 0.5 * beta @ (penalty * beta))
 
-    beta = np.zeros(x.shape[1])
+    beta: Floats = np.zeros(x.shape[1])
     value = objective(beta)
     for _ in range(MAX_STEPS):
         p = expit(x @ beta)
@@ -182,7 +182,7 @@ def ridge_logit(x: Floats, above: Floats) -> Floats:
         step = np.linalg.lstsq(curvature, slope, rcond=None)[0]
         while (tried := objective(beta + step)) > value and np.abs(step).max() > TOLERANCE:
             step = step / 2
-        beta, value = beta + step, tried
+        beta, value = np.asarray(beta + step), tried
         if np.abs(step).max() <= TOLERANCE:
             return np.asarray(beta, dtype=np.float64)
     raise FitFailed(f"logistic regression still moved by {np.abs(step).max()}; {len(x)} rows")

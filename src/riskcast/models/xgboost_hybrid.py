@@ -55,7 +55,8 @@ class XgboostTrees:
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:
         start = given(offset)
-        effects: Floats = self.booster.predict(self._rows(x), pred_contribs=True).astype(np.float64)
+        found = self.booster.predict(self._rows(x), pred_contribs=True)
+        effects: Floats = np.asarray(found, dtype=np.float64)
         effects[:, -1] += start
         return effects
 

@@ -25,7 +25,7 @@ TREE = (
 )
 
 MACRO = tuple(column.name for column in gold.MACRO)
-# Probabilities and distances of the first three states: a fit may have fewer, not more of them.
+# Of the states that nearly every fit has; probabilities sum to one, so one is left out.
 REGIME = ("prob_cluster_1", "prob_cluster_2", "dist_to_centroid_0", "dist_to_centroid_2")
 CROSS = tuple(
     column.name for column in gold.MARKET if column.symbols and column.name not in ("vix", "vix3m")
@@ -117,7 +117,7 @@ DAILY_RISK = Product(
     naive=MappingProxyType({"mean_var": "mean_var", "hv20": "hv20", "ewma": "ewma"}),
     benchmark="log_har_vix",
     fallback_benchmark="log_har",
-    # Chosen on 2004-2014 only, see ADR 8: largest sum of QLIKE and RMSE gains over the benchmark.
+    # Chosen by 2004-2014 alone and frozen (ADR 8): the largest sum of QLIKE and RMSE gains.
     pool=("gamma_glm", "ridge_duan", "lightgbm_hybrid", "xgboost_hybrid"),
     pool_name="pool_equal",
     loss="qlike",

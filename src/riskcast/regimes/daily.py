@@ -7,19 +7,26 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from riskcast.core.errors import NotEnoughHistory
 from riskcast.core.window import Window
 from riskcast.features.daily import build_features as build_market_features
-from riskcast.regimes.mixture import Mixture, fit_mixture, match, order_by
+from riskcast.regimes.mixture import Mixture, choose_mixture, match, order_by
 from riskcast.tables import gold
 from riskcast.transforms.sessions import previous_session
 
 # Volatility first: states are ordered by it. Only the asset's own columns, which are real on
 # every row of every source; a state must not appear or vanish because a series starts.
 INPUTS = ("ew94", "rv22", "drawdown_60d", "spy_ret_20d")
-STATE_NAMES = ("calm", "transition", "risk_off")
+# Least volatile first; a state is named by its place among those of its own fit.
+STATE_NAMES = {
+    3: ("calm", "transition", "risk_off"),
+    4: ("calm", "quiet", "tense", "risk_off"),
+    5: ("calm", "quiet", "transition", "tense", "risk_off"),
+}
 MIN_ROWS = 750
+OVERLAP = 20  # sessions that most inputs look back
 SEED = 7
 EMPTY = {c.name: pl.lit(None, pl.Int64 if c.kind == "int" else pl.Float64) for c in gold.REGIME}
 
@@ -106,6 +113,7 @@ FIT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "inputs": pl.List(pl.String),
     **{n: pl.List(pl.Float64) for n in ("center", "scale", "weights", "means", "covariances")},
     "state_names": pl.List(pl.String),
+    "state_ids": pl.List(pl.Float64),
     "matched_to": pl.Date,
     "known_at": pl.Datetime("us", "UTC"),
     "source": pl.String,
@@ -131,25 +139,33 @@ def _quarter_ends(features: pl.DataFrame, window: Window) -> list[dict[str, Any]
 def _fit_row(
     seen: pl.DataFrame, end: dict[str, Any], previous: dict[str, Any] | None
 ) -> dict[str, Any]:
-    mixture = order_by(fit_mixture(seen.to_numpy(), k=len(STATE_NAMES), seed=SEED), 0)
+    with threadpool_limits(1, user_api="blas"):  # small matrices: threads would only wait
+        chosen = choose_mixture(seen.to_numpy(), ks=tuple(STATE_NAMES), seed=SEED, overlap=OVERLAP)
+    mixture = order_by(chosen, 0)
     if previous is not None and list(previous["inputs"]) != list(INPUTS):
         previous = None  # other inputs: nothing to compare centres by
     if previous is not None:
         mixture = match(mixture, mixture_of(previous))
     return {
         "fit_end": end["date"],
-        "k": len(STATE_NAMES),
+        "k": len(mixture.ids),
         "inputs": list(INPUTS),
         "center": mixture.center.tolist(),
         "scale": mixture.scale.tolist(),
         "weights": mixture.weights.tolist(),
         "means": mixture.means.ravel().tolist(),
         "covariances": mixture.covariances.ravel().tolist(),
-        "state_names": list(STATE_NAMES),
+        "state_names": _names(mixture),
+        "state_ids": [float(i) for i in mixture.ids],
         "matched_to": previous["fit_end"] if previous else None,
         "known_at": end["known_at"],
         "source": "derived",
     }
+
+
+def _names(mixture: Mixture) -> list[str]:
+    rank = np.argsort(np.argsort(mixture.means[:, 0], kind="stable"))
+    return [STATE_NAMES[len(rank)][place] for place in rank]
 
 
 def mixture_of(row: dict[str, Any]) -> Mixture:
@@ -161,6 +177,7 @@ def mixture_of(row: dict[str, Any]) -> Mixture:
         np.asarray(row["weights"], dtype=np.float64),
         np.asarray(row["means"], dtype=np.float64).reshape(k, p),
         np.asarray(row["covariances"], dtype=np.float64).reshape(k, p, p),
+        tuple(int(i) for i in row.get("state_ids") or range(k)),
     )
 
 
@@ -189,9 +206,11 @@ def _describe(features: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
     distances = probabilities.copy()
     probabilities[whole] = mixture.probabilities(x[whole])
     distances[whole] = mixture.distances(x[whole])
-    most = [int(p.argmax()) if ok else None for p, ok in zip(probabilities, whole, strict=True)]
+    most = [
+        mixture.ids[p.argmax()] if ok else None for p, ok in zip(probabilities, whole, strict=True)
+    ]
     columns = [pl.Series("regime_cluster_id", most, pl.Int64)]
-    for k in range(len(mixture.weights)):
-        columns.append(pl.Series(f"prob_cluster_{k}", probabilities[:, k], nan_to_null=True))
-        columns.append(pl.Series(f"dist_to_centroid_{k}", distances[:, k], nan_to_null=True))
+    for k, state in enumerate(mixture.ids):
+        columns.append(pl.Series(f"prob_cluster_{state}", probabilities[:, k], nan_to_null=True))
+        columns.append(pl.Series(f"dist_to_centroid_{state}", distances[:, k], nan_to_null=True))
     return features.with_columns(columns)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
+
+from riskcast.regimes.daily import INPUTS
+from riskcast.regimes.hmm import fit_hmm
+from riskcast.regimes.mixture import Floats, fit_kmeans, fit_mixture, order_by
 
 EPISODES = 3  # longest unbroken stretches named per state
 LEVELS = ("spy_vol_20d", "drawdown_60d", "vix", "spy_ret_20d")
@@ -48,6 +53,48 @@ def describe_states(features: pl.DataFrame) -> pl.DataFrame:
         .sort("state")
     )
     return table.with_columns(words=pl.Series([_words(r) for r in table.iter_rows(named=True)]))
+
+
+def compare_methods(features: pl.DataFrame, *, k: int, seed: int) -> pl.DataFrame:
+    """Return how states found in other ways behave on the sessions after their fit.
+
+    Each way is fitted once on the first half of the sessions, ids by volatility, and told the
+    second half as it comes: the hidden Markov model by its forward filter.
+
+    Returns
+    -------
+    DataFrame
+        Columns method, sessions, duration (mean stay), agreement (percent of sessions in the
+        same state as by the mixture), low and high (mean volatility in the first and last
+        state, NaN if never entered).
+    """
+    rows = features.sort("date").drop_nulls(INPUTS)
+    x, volatility = rows.select(INPUTS).to_numpy(), rows["spy_vol_20d"].to_numpy()
+    half = len(x) // 2
+    mixture = order_by(fit_mixture(x[:half], k=k, seed=seed), 0)
+    ways = {
+        "Gaussian mixture": mixture.probabilities(x),
+        "k-means": order_by(fit_kmeans(x[:half], k=k, seed=seed), 0).probabilities(x),
+        "hidden Markov, filtered": fit_hmm(x[:half], mixture).filtered(x),
+    }
+    later = {name: probs[half:].argmax(axis=1) for name, probs in ways.items()}
+    return pl.DataFrame(
+        [
+            {
+                "method": name,
+                "sessions": len(states),
+                "duration": len(states) / (1 + np.count_nonzero(np.diff(states))),
+                "agreement": 100 * float((states == later["Gaussian mixture"]).mean()),
+                "low": _mean(volatility[half:][states == 0]),
+                "high": _mean(volatility[half:][states == k - 1]),
+            }
+            for name, states in later.items()
+        ]
+    )
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def _episodes(stays: pl.DataFrame) -> pl.DataFrame:

@@ -96,7 +96,7 @@ REGIME = (
     Column(
         "regime_cluster_id",
         Kind.INT,
-        "Most probable state, 0 = least volatile.",
+        "Most probable state; ids keep their meaning, 0 was least volatile at first.",
         0,
         STATES - 1,
         nullable=True,
@@ -180,7 +180,13 @@ REGIME_FITS = Table(
         Column("weights", Kind.FLOATS, "Weight of each state, length k."),
         Column("means", Kind.FLOATS, "Means, k x inputs, row by row, standardised."),
         Column("covariances", Kind.FLOATS, "Covariances, k x inputs x inputs, standardised."),
-        Column("state_names", Kind.TEXTS, "Name of each state, least volatile first."),
+        Column("state_names", Kind.TEXTS, "Name of each state by its place in volatility."),
+        Column(
+            "state_ids",
+            Kind.FLOATS,
+            "Id of each state in features_daily, kept from fit to fit; 0 to k-1 where null.",
+            nullable=True,
+        ),
         Column("matched_to", Kind.DATE, "fit_end of the fit whose ids it keeps.", nullable=True),
     ),
     key=("fit_end",),
