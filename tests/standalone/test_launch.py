@@ -69,14 +69,16 @@ def test_a_process_that_was_given_the_recorded_number_is_left_alone(record):
         stranger.wait()
 
 
-def test_a_process_that_ignores_its_signal_is_killed(record):
+def test_a_process_that_ignores_its_signal_is_killed(record, tmp_path):
+    deaf = tmp_path / "deaf"
     stubborn = start(
         record,
         sys.executable,
         "-c",
-        "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)",
+        "import pathlib, signal, time; signal.signal(15, signal.SIG_IGN); "
+        f"pathlib.Path({str(deaf)!r}).touch(); time.sleep(600)",
     )
-    time.sleep(0.5)
+    wait_for(deaf.exists)
     launch.end(launch.members(record), grace=0.3)
     assert stubborn.wait(5) == -signal.SIGKILL
 
