@@ -59,6 +59,9 @@ class Settings:
     airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
+    api_url: str = _setting(
+        "", "Address of the API as the dashboard reaches it. Default: nginx on this machine."
+    )
     slot: str = _setting("blue", "Colour of this model server process.")
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
@@ -85,7 +88,7 @@ class Settings:
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
             )
-        for name in ("market_url", "fred_url"):
+        for name in ("market_url", "fred_url", "api_url"):
             value = getattr(self, name)
             if value and not value.startswith(("http://", "https://")):
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
