@@ -118,7 +118,7 @@ def freshness(lake: Lake, clock: Clock) -> pl.DataFrame:
         if table.fresh is None:
             continue
         newest = lake.read(table)["known_at"].max()
-        age = None if newest is None else (clock.now() - newest).total_seconds() / 3600  # type: ignore[operator]
+        age = None if newest is None else (clock.now() - newest).total_seconds() / 3600  # type: ignore[operator, union-attr]
         allowed = table.fresh.total_seconds() / 3600
         verdict = "missing" if age is None else ("stale" if age > allowed else "fresh")
         rows.append((table.name, newest, age, allowed, verdict))

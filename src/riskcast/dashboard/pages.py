@@ -66,7 +66,8 @@ def _top(title: str) -> str:
         stale=table.filter(pl.col("verdict") != "fresh")["table"].to_list(),
         fault=_answer().fault,
     )
-    return settings.asset_symbol
+    symbol: str = settings.asset_symbol
+    return symbol
 
 
 def _span() -> int:
