@@ -59,6 +59,9 @@ class Settings:
     airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
+    dashboard_port: str = _setting("8501", "Port of the dashboard.")
+    inbox_port: str = _setting("8025", "Port of the page that shows the stack's own mails.")
+    smtp_port: str = _setting("2525", "Port of the stack's own mail server.")
     api_url: str = _setting(
         "", "Address of the API as the dashboard reaches it. Default: nginx on this machine."
     )
@@ -101,6 +104,9 @@ class Settings:
             "airflow_port",
             "mlflow_port",
             "redis_port",
+            "dashboard_port",
+            "inbox_port",
+            "smtp_port",
             "cores",
         ):
             value = getattr(self, name)
