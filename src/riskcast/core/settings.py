@@ -15,6 +15,8 @@ LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here",)
+ROUTERS = ("nginx", "alb")
+MOST_CANARY = 50  # percent; a share above it would leave the proven model the smaller one
 REGIMES = ("terciles", "50-85")
 
 
@@ -60,6 +62,10 @@ class Settings:
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
     slot: str = _setting("blue", "Colour of this model server process.")
+    router: str = _setting("nginx", "What moves traffic between the colours: nginx or alb.")
+    canary_steps: str = _setting(
+        "5,25,50", "Shares of traffic, in percent, that a new model may get before all; at most 50."
+    )
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
     )
@@ -76,6 +82,7 @@ class Settings:
             ("source", SOURCES),
             ("market", MARKETS),
             ("place", PLACES),
+            ("router", ROUTERS),
             ("regimes", REGIMES),
         ):
             value = getattr(self, name)
@@ -91,6 +98,11 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
+        if not self.canary_shares or self.canary_shares[-1] > MOST_CANARY:
+            raise SettingsError(
+                f"RISKCAST_CANARY_STEPS={self.canary_steps!r}: give whole percents from 1 to "
+                f"{MOST_CANARY}, rising, with commas between, such as 5,25,50"
+            )
         for name in (
             "api_port",
             "blue_port",
@@ -108,6 +120,14 @@ class Settings:
     def live(self) -> bool:
         """Whether data keeps arriving, so that the wall clock is the clock."""
         return self.source not in ("sample", "files")
+
+    @property
+    def canary_shares(self) -> tuple[int, ...]:
+        """Rising shares in percent; empty where the setting is not a list of them."""
+        given = [part.strip() for part in self.canary_steps.split(",")]
+        shares = tuple(int(part) for part in given if part.isdigit() and len(part) < 4)
+        rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
+        return shares if rising and len(shares) == len(given) else ()
 
     @property
     def home_path(self) -> Path:

@@ -152,6 +152,11 @@ class Registry:
         with self._asking(f"set {product}@{name}"):
             self._client.set_registered_model_alias(product, name, version)
 
+    def delete_alias(self, product: str, name: str) -> None:
+        """Take the alias from whatever version carries it, if any does."""
+        with self._asking(f"delete {product}@{name}"):
+            self._client.delete_registered_model_alias(product, name)
+
     def versions(self, product: str) -> list[ModelVersion]:
         """Return all versions, newest first; none if the product has no model yet."""
         named = self._find(
