@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,14 @@ PLACES = ("here",)
 ROUTERS = ("nginx", "alb")
 MOST_CANARY = 50  # percent; a share above it would leave the proven model the smaller one
 REGIMES = ("terciles", "50-85")
+APPROVALS = ("none", "tag")
+NUMBERS = (
+    "rollout_step",
+    "rollout_bake",
+    "rollout_max_errors",
+    "rollout_max_slowdown",
+    "rollout_max_divergence",
+)
 
 
 def _setting(default: str, doc: str) -> str:
@@ -66,6 +75,24 @@ class Settings:
     canary_steps: str = _setting(
         "5,25,50", "Shares of traffic, in percent, that a new model may get before all; at most 50."
     )
+    rollout_step: str = _setting(
+        "5", "Seconds of mirrored requests, and of each canary share, of a rollout."
+    )
+    rollout_bake: str = _setting(
+        "10", "Seconds that all traffic is watched before a new model is champion."
+    )
+    rollout_max_errors: str = _setting(
+        "0.01", "Share of failed requests above which a rollout is aborted."
+    )
+    rollout_max_slowdown: str = _setting(
+        "3", "95th percentile of latency over the serving colour's that aborts a rollout."
+    )
+    rollout_max_divergence: str = _setting(
+        "0.5", "Difference of ln rv between the colours that aborts a rollout."
+    )
+    approval: str = _setting(
+        "none", "Who must allow a rollout: none, or tag (approved=<who> on the version in MLflow)."
+    )
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
     )
@@ -84,6 +111,7 @@ class Settings:
             ("place", PLACES),
             ("router", ROUTERS),
             ("regimes", REGIMES),
+            ("approval", APPROVALS),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -115,6 +143,8 @@ class Settings:
             value = getattr(self, name)
             if not value.isdigit() or not 0 < int(value) < 65536:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
+
+        _check_numbers({name: getattr(self, name) for name in NUMBERS})
 
     @property
     def live(self) -> bool:
@@ -164,6 +194,12 @@ class Settings:
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a 0600 file."""
         return self.home_path / "keys"
+
+
+def _check_numbers(given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
+            raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number, e.g. 0.5")
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
