@@ -143,6 +143,15 @@ class Machine:
             )
         return last
 
+    def cancel(self, reason: str) -> bool:
+        """Abort the rollout under way and return whether there was one; `follow` does the rest."""
+        with self._turn(wait=True):
+            rollout = self.journal.under_way()
+            if rollout is None or rollout.phase in ENDS:
+                return False
+            self.journal.write(abort(rollout, wall(), reason))
+            return True
+
     def pin(self, version: str, *, who: str, why: str) -> None:
         """Hold the champion against automatic promotions.
 
