@@ -29,9 +29,10 @@ def configure(settings: Settings, layout: Layout, tell: Callable[[str], None]) -
         If the file of API keys cannot be read.
     """
     # Imported here: the API's own packages are needed for this one call.
-    from riskcast.serving.auth import ensure_api_key
+    from riskcast.serving.auth import ensure_admin_key, ensure_api_key
 
     ensure_api_key(settings)
+    ensure_admin_key(settings)
     postgres.prepare(layout, tell)
     _redis(settings, layout)
     _nginx(settings, layout, tell)
