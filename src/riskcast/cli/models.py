@@ -133,7 +133,9 @@ def history(
     table = Table("at", "action", "version", "previous", "who", "why", box=None)
     for row in machine.journal.ledger().iter_rows(named=True):
         instant = f"{row['at']:%Y-%m-%d %H:%M:%S}Z"
-        said = (str(row[name] or "") for name in ("action", "model_version", "previous", "who", "why"))
+        said = (
+            str(row[name] or "") for name in ("action", "model_version", "previous", "who", "why")
+        )
         table.add_row(instant, *said)
     answer.print(table)
 

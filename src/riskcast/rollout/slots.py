@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.rollout.checks import Answer
 from riskcast.routing.base import MODEL_HEADER, SLOT_HEADER
 
+COPIES = 1000  # outcomes of copied requests looked at
 PATIENCE = 3.0  # seconds; a server that needs longer for one forecast is at fault
 
 
@@ -47,15 +49,15 @@ class Slots(Protocol):
         """Return its answer to one request."""
         ...
 
-    def mirrored(self, slot: str) -> Sequence[Mapping[str, Any]]:
-        """Return what became of the requests last copied to it; none if it does not tell."""
+    def mirrored(self, slot: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        """Return what became of the requests copied to it since; none if it does not tell."""
         ...
 
 
 class HttpSlots:
     """Servers at the addresses of the settings.
 
-    The key is read from its file anew for each request: it may have been made since.
+    Keys are read from their files anew for each request: they may have been made since.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,7 +65,7 @@ class HttpSlots:
             "blue": f"http://{LOOPBACK}:{settings.blue_port}",
             "green": f"http://{LOOPBACK}:{settings.green_port}",
         }
-        self._key = settings.keys_path / "api.key"
+        self._keys = settings.keys_path
         # A connection kept open would still reach a server that has been replaced.
         self._client = httpx.Client(
             timeout=PATIENCE, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
@@ -85,7 +87,7 @@ class HttpSlots:
         )
 
     def predict(self, slot: str, body: Mapping[str, Any]) -> Answer:
-        headers = {**self._keyed(), "X-Request-Id": f"rollout-{uuid4().hex}"}
+        headers = {**self._keyed("api.key"), "X-Request-Id": f"rollout-{uuid4().hex}"}
         started = seconds()
         try:
             answer = self._client.post(f"{self._urls[slot]}/predict", json=body, headers=headers)
@@ -93,16 +95,20 @@ class HttpSlots:
             return Answer(0, seconds() - started)
         return Answer(answer.status_code, seconds() - started, _json(answer))
 
-    def mirrored(self, slot: str) -> Sequence[Mapping[str, Any]]:
+    def mirrored(self, slot: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        url, most = f"{self._urls[slot]}/admin/mirror", {"last": str(COPIES)}
         try:
-            answer = self._client.get(f"{self._urls[slot]}/admin/mirror", headers=self._keyed())
+            answer = self._client.get(url, params=most, headers=self._keyed("admin.key"))
         except httpx.HTTPError:
             return ()
-        copies = _json(answer).get("mirrored") if answer.status_code == 200 else None
-        return tuple(copies) if isinstance(copies, list) else ()
+        copies = _json(answer).get("outcomes") if answer.status_code == 200 else None
+        if not isinstance(copies, list):
+            return ()
+        return tuple(c for c in copies if datetime.fromisoformat(c["at"]) >= since)
 
-    def _keyed(self) -> dict[str, str]:
-        return {"X-API-Key": self._key.read_text().strip()} if self._key.exists() else {}
+    def _keyed(self, name: str) -> dict[str, str]:
+        path = self._keys / name
+        return {"X-API-Key": path.read_text().strip()} if path.exists() else {}
 
 
 def _json(answer: httpx.Response) -> Mapping[str, Any]:

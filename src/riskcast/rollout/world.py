@@ -207,7 +207,9 @@ class World:
             return fault
         traffic = self._router.traffic(self.product, rollout.since)
         if rollout.phase == Phase.MIRROR:
-            return check_mirrored(self._slots.mirrored(new), traffic[old], self._policy)
+            return check_mirrored(
+                self._slots.mirrored(new, rollout.since), traffic[old], self._policy
+            )
         return check_traffic(traffic[new], traffic[old], rollout.version, self._policy)
 
     def _cancelled(self, rollout: Rollout) -> str:
