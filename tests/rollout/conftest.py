@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
-for room in ("registry", "serving"):  # small_model and serving_world live there
-    sys.path.insert(0, str(TESTS / room))
+sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))  # small_model lives there
+sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))  # serving_world lives there
 
 from tests.rollout.rollout_house import PRODUCT, House
 

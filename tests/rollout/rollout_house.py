@@ -12,8 +12,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import httpx
-from tests.registry.small_model import small_model
-from tests.serving.serving_world import EVER, rows
+from serving_world import EVER, rows
+from small_model import small_model
 from tests.standalone.ports import port_settings
 
 from riskcast.core.settings import PREFIX, Settings
@@ -211,7 +211,7 @@ class Load(threading.Thread):
         self.join()
 
 
-def until(true, told=lambda: "", *, seconds=60.0):
+def until(true, told=lambda: "", *, seconds=180.0):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, told()
