@@ -51,6 +51,10 @@ class Settings:
     lake: str = _setting("", "Lake root: a folder or s3://bucket/prefix. Default: <home>/lake.")
     asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
     mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
+    model_key: str = _setting(
+        "",
+        "Public key file that models must be signed for. Default: <home>/keys/model-signing.pub.",
+    )
     place: str = _setting("here", "Where a step of a DAG runs: here (subprocess).")
     host: str = _setting(
         "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
@@ -177,6 +181,11 @@ class Settings:
     @property
     def mlflow_uri(self) -> str:
         return self.mlflow or f"sqlite:///{self.home_path / 'mlflow.db'}"
+
+    @property
+    def model_key_path(self) -> Path:
+        """Public key that signatures of models are checked with; without the file none are."""
+        return Path(self.model_key) if self.model_key else self.keys_path / "model-signing.pub"
 
     @property
     def spool_path(self) -> Path:

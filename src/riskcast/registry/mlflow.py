@@ -17,7 +17,7 @@ from riskcast.core.clock import wall
 from riskcast.core.errors import ArtifactRefused, ModelMissing, RegistryError
 from riskcast.core.settings import Settings
 from riskcast.models.served import ServedModel
-from riskcast.registry import artifact, layout
+from riskcast.registry import artifact, layout, signature
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,6 +78,8 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._uri = settings.mlflow_uri
         self._home = settings.home_path
+        self._keys, self._public_key = settings.keys_path, settings.model_key_path
+        self._signed = bool(settings.model_key)  # a key that was named must be there
 
     def register(
         self,
@@ -100,19 +102,21 @@ class Registry:
         lineage : mapping
             JSON-able; kept beside the model and as the version's tag ``lineage``.
         tags : mapping
-            Set on run and version, beside ``digest``, ``recipe`` and ``fit_end``.
+            Set on run and version, beside ``digest``, ``signature``, ``recipe`` and ``fit_end``.
         example : mapping of feature name to value, optional
             One row of inputs for the UI.
         artifacts : mapping of file name to content, optional
             Shown with the run under ``report/``, apart from the model: never read back.
         """
         sealed = artifact.seal(model.dump())
+        digest = artifact.digest(sealed)
         every = {
             **tags,
             "product": product,
             "recipe": model.recipe,
             "fit_end": model.fit_end.isoformat(),
-            "digest": artifact.digest(sealed),
+            "digest": digest,
+            "signature": signature.sign(self._keys, product, digest),
             "lineage": json.dumps(lineage, sort_keys=True),
         }
         with self._asking(f"register a model of {product}"):
@@ -182,7 +186,8 @@ class Registry:
         ModelMissing
             If no version has the alias or number.
         ArtifactRefused
-            If its files are not exactly what was registered, or make no model.
+            If its files are not exactly what was registered, were not signed with our key where
+            there is one, or make no model.
         """
         found = self._version(product, alias_or_version)
         where = f"{product} version {found.version}"
@@ -194,6 +199,8 @@ class Registry:
                 f"{where}: its files have digest {actual[:12]}, registered was "
                 f"{(promised or 'none')[:12]}; train again or roll back to another version"
             )
+        if self._signed or self._public_key.exists():
+            signature.check(self._public_key, product, actual, found.tags.get("signature"))
         model = ServedModel.load(artifact.verify(sealed))
         return LoadedModel(model, str(found.version), actual, dict(found.tags))
 
