@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,13 +17,19 @@ from riskcast.core.clock import wall
 from riskcast.core.errors import ArtifactRefused, ModelMissing, RegistryError
 from riskcast.core.settings import Settings
 from riskcast.models.served import ServedModel
-from riskcast.registry import artifact, layout
+from riskcast.registry import artifact, layout, signature
+from riskcast.registry.versions import (
+    GOLDEN,
+    LoadedModel,
+    ModelVersion,
+    described,
+    read_golden,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, PREVIOUS = "champion", "previous"
-GOLDEN = "golden.json"
 _PARAMS = 100  # what MLflow takes in one call
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: an unset alias
 # MLflow takes these from the environment only. What an operator has set stays.
@@ -40,45 +45,6 @@ _QUIET = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A verified model and what the registry says of it.
-
-    Attributes
-    ----------
-    golden : tuple of mapping
-        Requests and the answers that the training process computed, sealed with the model.
-    """
-
-    model: ServedModel
-    version: str
-    digest: str
-    tags: Mapping[str, str]
-    golden: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """A registered version, without its files.
-
-    Attributes
-    ----------
-    created_at : float
-        Seconds since the epoch.
-    stage : str
-        MLflow's legacy stage: None, Staging, Production or Archived.
-    """
-
-    version: str
-    run_id: str
-    digest: str
-    created_at: float
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    metrics: Mapping[str, float]
-    stage: str = "None"
-
-
 class Registry:
     """Versions and aliases of products' models, in SQLite below `home` or on a server.
 
@@ -90,6 +56,8 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._uri = settings.mlflow_uri
         self._home = settings.home_path
+        self._keys, self._public_key = settings.keys_path, settings.model_key_path
+        self._signed = bool(settings.model_key)  # a key that was named must be there
 
     def register(
         self,
@@ -113,7 +81,7 @@ class Registry:
         lineage : mapping
             JSON-able; kept beside the model and as the version's tag ``lineage``.
         tags : mapping
-            Set on run and version, beside ``digest``, ``recipe`` and ``fit_end``.
+            Set on run and version, beside ``digest``, ``signature``, ``recipe`` and ``fit_end``.
         example : mapping of feature name to value, optional
             One row of inputs for the UI.
         artifacts : mapping of file name to content, optional
@@ -123,12 +91,14 @@ class Registry:
         """
         recorded = {GOLDEN: json.dumps(golden).encode()} if golden else {}
         sealed = artifact.seal({**model.dump(), **recorded})
+        digest = artifact.digest(sealed)
         every = {
             **tags,
             "product": product,
             "recipe": model.recipe,
             "fit_end": model.fit_end.isoformat(),
-            "digest": artifact.digest(sealed),
+            "digest": digest,
+            "signature": signature.sign(self._keys, product, digest),
             "lineage": json.dumps(lineage, sort_keys=True),
         }
         with self._asking(f"register a model of {product}"):
@@ -221,7 +191,7 @@ class Registry:
             runs = _pages(self._client.search_runs, [self._experiment(product)]) if metrics else ()
             scored = {run.info.run_id: run.data.metrics for run in runs}
         return sorted(
-            (_described(v, named.aliases, scored.get(v.run_id, {})) for v in found),
+            (described(v, named.aliases, scored.get(v.run_id, {})) for v in found),
             key=lambda version: -int(version.version),
         )
 
@@ -233,7 +203,8 @@ class Registry:
         ModelMissing
             If no version has the alias or number.
         ArtifactRefused
-            If its files are not exactly what was registered, or make no model.
+            If its files are not exactly what was registered, were not signed with our key where
+            there is one, or make no model.
         """
         found = self._version(product, alias_or_version)
         where = f"{product} version {found.version}"
@@ -245,8 +216,10 @@ class Registry:
                 f"{where}: its files have digest {actual[:12]}, registered was "
                 f"{(promised or 'none')[:12]}; train again or roll back to another version"
             )
+        if self._signed or self._public_key.exists():
+            signature.check(self._public_key, product, actual, found.tags.get("signature"))
         files = artifact.verify(sealed)
-        golden = _golden(files.pop(GOLDEN, b"[]"))
+        golden = read_golden(files.pop(GOLDEN, b"[]"))
         model = ServedModel.load(files)
         return LoadedModel(model, str(found.version), actual, dict(found.tags), golden)
 
@@ -361,32 +334,6 @@ class Registry:
             product, source, run.info.run_id, tags=dict(tags)
         )
         return str(created.version)
-
-
-def _golden(content: bytes) -> tuple[Mapping[str, Any], ...]:
-    try:
-        said = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactRefused(f"{GOLDEN} is no JSON: {error}") from error
-    if not isinstance(said, list) or not all(isinstance(each, dict) for each in said):
-        raise ArtifactRefused(f"{GOLDEN} is no list of requests")
-    return tuple(said)
-
-
-def _described(
-    found: Any, aliases: Mapping[str, str], metrics: Mapping[str, float]
-) -> ModelVersion:
-    version = str(found.version)
-    return ModelVersion(
-        version=version,
-        run_id=found.run_id,
-        digest=found.tags.get("digest", ""),
-        created_at=found.creation_timestamp / 1000,
-        aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == version)),
-        tags=dict(found.tags),
-        metrics=dict(metrics),
-        stage=found.current_stage or "None",
-    )
 
 
 def _pages(search: Callable[..., Any], asked: Any) -> Iterator[Any]:

@@ -28,10 +28,12 @@ def configure(settings: Settings, layout: Layout, tell: Callable[[str], None]) -
         If the file of API keys cannot be read.
     """
     # Imported here: the API's own packages are needed for this one call.
+    from riskcast.registry.signature import ensure_key
     from riskcast.serving.auth import ensure_admin_key, ensure_api_key
 
     ensure_api_key(settings)
     ensure_admin_key(settings)
+    ensure_key(settings.keys_path)
     postgres.prepare(layout, tell)
     _redis(settings, layout)
     _nginx(settings, layout, tell)
