@@ -1,4 +1,4 @@
-"""The daily product's pipelines: market_daily, fit_regimes and train_daily_risk."""
+"""The daily product's pipelines: market_daily, fit_regimes, train_daily_risk, deploy, rollback."""
 
 from dataclasses import replace
 
@@ -185,8 +185,8 @@ TRAIN_DAILY_RISK = Pipeline(
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
             ),
-            writes=(output.DEPLOYMENTS,),
             uses=("registry", "lake", "window", "settings"),
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
             product=DAILY_RISK,
             size=Size.LARGE,
         ),
@@ -202,4 +202,36 @@ FIT_REGIMES = Pipeline(
     schedule="0 5 * * 6",
     tags=("daily_risk", "training"),
     steps=(FIT_REGIMES_DUE,),
+)
+
+DEPLOY = Pipeline(
+    "deploy",
+    "Roll out a version: load, golden requests, mirror, canary, flip, bake.",
+    tags=("daily_risk", "rollout"),
+    steps=(
+        Step(
+            "deploy",
+            "riskcast.jobs.deploy:deploy",
+            uses=("registry", "lake", "settings"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            retries=0,
+        ),
+    ),
+)
+
+ROLLBACK = Pipeline(
+    "rollback",
+    "Return to the champion before.",
+    tags=("daily_risk", "rollout"),
+    steps=(
+        Step(
+            "rollback",
+            "riskcast.jobs.deploy:rollback",
+            uses=("registry", "lake", "settings"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            retries=0,  # a second one would take back what served before that
+        ),
+    ),
 )
