@@ -29,7 +29,7 @@ from riskcast.serving.schemas import ErrorResponse, RegimeProbs, parse_request
 
 WAITING = 256  # copies held at once
 KEPT = 2000  # outcomes remembered
-REST = 1.0  # pause after a copy in multiples of the time it took: at most half a core
+REST = 4.0  # pause after a copy in multiples of the time it took: at most a fifth of a core
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/admin")
