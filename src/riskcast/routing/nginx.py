@@ -19,6 +19,7 @@ from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
 from riskcast.products import PRODUCTS
 from riskcast.routing.base import SLOT_HEADER, SLOTS
+from riskcast.routing.doors import Tls, listener, mlflow_door
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Site:
         Account and group of nginx's workers; empty when nginx itself does not run as root.
     routes : mapping of path to product
         The first is the product of every path that names none.
+    mlflow : str
+        ``host:port`` of MLflow, shown below /mlflow/; empty for none.
+    tls : Tls or None
+        The door for https, beside the plain one.
     """
 
     listen: str
@@ -45,6 +50,8 @@ class Site:
     access_log: Path
     worker: str
     routes: Mapping[str, str]
+    mlflow: str = ""
+    tls: Tls | None = None
 
 
 def render(template: str, site: Site) -> str:
@@ -63,6 +70,8 @@ def render(template: str, site: Site) -> str:
         "GREEN": site.green,
         "ACTIVE": str(site.active),
         "ACCESS_LOG": str(site.access_log),
+        "DOORS": mlflow_door(site.mlflow) if site.mlflow else "",
+        "TLS": listener(site.tls) if site.tls else "",
         "DEFAULT_PRODUCT": next(iter(site.routes.values())),
         "PRODUCTS": "\n        ".join(f'"{path}" {name};' for path, name in routes.items()),
         "ROUTES": "\n    ".join(
