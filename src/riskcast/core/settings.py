@@ -71,6 +71,14 @@ class Settings:
     redis_port: str = _setting("6390", "Port of Redis.")
     slot: str = _setting("blue", "Colour of this model server process.")
     router: str = _setting("nginx", "What moves traffic between the colours: nginx or alb.")
+    alb_rules: str = _setting(
+        "", "With router alb: product=ARN of its listener rule, commas between several."
+    )
+    alb_blue: str = _setting("", "With router alb: ARN of the target group of the blue slot.")
+    alb_green: str = _setting("", "With router alb: ARN of the target group of the green slot.")
+    alb_url: str = _setting(
+        "", "With router alb: address of the load balancer, to see who answers. Empty: not looked."
+    )
     canary_steps: str = _setting(
         "5,25,50", "Shares of traffic, in percent, that a new model may get before all; at most 50."
     )
@@ -106,11 +114,7 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
-        if not self.canary_shares or self.canary_shares[-1] > MOST_CANARY:
-            raise SettingsError(
-                f"RISKCAST_CANARY_STEPS={self.canary_steps!r}: give whole percents from 1 to "
-                f"{MOST_CANARY}, rising, with commas between, such as 5,25,50"
-            )
+        self._check_routing()
         for name in (
             "api_port",
             "tls_port",
@@ -125,6 +129,19 @@ class Settings:
             if not value.isdigit() or not 0 < int(value) < 65536:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
 
+    def _check_routing(self) -> None:
+        named = self.alb_rule_arns and self.alb_blue and self.alb_green
+        if self.router == "alb" and not named:
+            raise SettingsError(
+                "RISKCAST_ROUTER=alb needs RISKCAST_ALB_RULES as product=ARN, RISKCAST_ALB_BLUE "
+                "and RISKCAST_ALB_GREEN"
+            )
+        if not self.canary_shares or self.canary_shares[-1] > MOST_CANARY:
+            raise SettingsError(
+                f"RISKCAST_CANARY_STEPS={self.canary_steps!r}: give whole percents from 1 to "
+                f"{MOST_CANARY}, rising, with commas between, such as 5,25,50"
+            )
+
     @property
     def live(self) -> bool:
         """Whether data keeps arriving, so that the wall clock is the clock."""
@@ -137,6 +154,12 @@ class Settings:
         shares = tuple(int(part) for part in given if part.isdigit() and len(part) < 4)
         rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
         return shares if rising and len(shares) == len(given) else ()
+
+    @property
+    def alb_rule_arns(self) -> dict[str, str]:
+        """Product to the ARN of its listener rule."""
+        pairs = (part.strip().partition("=") for part in self.alb_rules.split(",") if part.strip())
+        return {product: arn for product, _, arn in pairs}
 
     @property
     def home_path(self) -> Path:

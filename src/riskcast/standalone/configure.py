@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import LOOPBACK, Settings
-from riskcast.products import PRODUCTS
 from riskcast.routing.doors import Tls
-from riskcast.routing.nginx import Site, active_folder, render
+from riskcast.routing.nginx import render, site_of
 from riskcast.standalone import postgres
 from riskcast.standalone.layout import Layout, repository
 from riskcast.standalone.secrets import secret, write_private
@@ -76,30 +76,25 @@ def _mlflow(layout: Layout) -> None:
 
 
 def _nginx(settings: Settings, layout: Layout, tell: Callable[[str], None]) -> None:
-    folder, access_log = layout.home / "nginx", layout.logs / "nginx-access.log"
-    active = active_folder(settings)
+    folder = layout.home / "nginx"
+    # Under root, nginx's workers give up root; they still must see which colour is active.
+    worker = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    site = replace(
+        site_of(settings, worker=f"{worker.pw_name} {_group(worker)}" if worker else ""),
+        # With TLS the plain port is for this machine's own clients.
+        listen=f"{LOOPBACK if settings.tls_certificate else settings.host}:{settings.api_port}",
+        mlflow=f"{LOOPBACK}:{settings.mlflow_port}",
+        tls=_tls(settings),
+    )
+    active, access_log = site.active, site.access_log
     active.mkdir(parents=True, exist_ok=True)
     (folder / "temp").mkdir(exist_ok=True)
     if access_log.exists() and access_log.stat().st_size > ACCESS_LOG_BYTES:
         access_log.replace(access_log.with_suffix(".log.1"))
-    # Under root, nginx's workers give up root; they still must see which colour is active.
-    worker = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     if worker is not None:
         active.chmod(0o755)
         folder.chmod(0o755)
         postgres.grant_search(active / "any", worker, tell)
-    site = Site(
-        # With TLS the plain port is for this machine's own clients.
-        listen=f"{LOOPBACK if settings.tls_certificate else settings.host}:{settings.api_port}",
-        blue=f"{LOOPBACK}:{settings.blue_port}",
-        green=f"{LOOPBACK}:{settings.green_port}",
-        active=active,
-        access_log=access_log,
-        worker=f"{worker.pw_name} {_group(worker)}" if worker else "",
-        routes={product.route: product.name for product in PRODUCTS.values()},
-        mlflow=f"{LOOPBACK}:{settings.mlflow_port}",
-        tls=_tls(settings),
-    )
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
     write_private(folder / "nginx.conf", render(template, site))
 
