@@ -130,10 +130,10 @@ def _check_shape(tree: dict[str, Any], nodes: int, columns: int, where: str) -> 
 
 
 def _check_list(value: Any, length: int, kind: type, where: str) -> None:
-    kinds = int if kind is int else (int, float)
     if not isinstance(value, list) or len(value) != length:
         raise ArtifactRefused(f"{where} has not {length} values")
-    if not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
+    # The very type: True is an int to Python, and XGBoost refuses an integer among numbers.
+    if not all(type(v) is kind for v in value):
         raise ArtifactRefused(f"{where} holds something that is no {kind.__name__}")
     if not all(math.isfinite(v) and abs(v) < 3e38 for v in value):  # float32
         raise ArtifactRefused(f"{where} is not finite")
