@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from riskcast import __version__
 from riskcast.cli.data import add_to as add_data
+from riskcast.cli.keys import add_to as add_keys
 from riskcast.cli.models import add_to as add_models
 from riskcast.cli.past import add_to as add_past
 from riskcast.cli.rollout import add_to as add_rollout
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for add in (add_data, add_models, add_past, add_rollout, add_skill, add_stack):
+for add in (add_data, add_keys, add_models, add_past, add_rollout, add_skill, add_stack):
     add(app)
 
 

@@ -138,7 +138,8 @@ def urls(settings: Settings) -> str:
         [
             f"API       http://{host}:{settings.api_port}  (docs at /docs)",
             f"Airflow   http://{host}:{settings.airflow_port}  user admin",
-            f"MLflow    http://{host}:{settings.mlflow_port}",
+            f"MLflow    http://{host}:{settings.api_port}/mlflow/  user admin, password in "
+            "mlflow-admin",
             f"secrets   {settings.keys_path}",
         ]
     )

@@ -64,11 +64,19 @@ class Settings:
         "",
         "Public key file that models must be signed for. Default: <home>/keys/model-signing.pub.",
     )
+    mlflow_user: str = _setting(
+        "", "User at the MLflow server; the password lies in <home>/keys/mlflow-<user>."
+    )
     place: str = _setting("here", "Where a step of a DAG runs: here (subprocess).")
     host: str = _setting(
         "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
     )
     api_port: str = _setting("8080", "Port of nginx, the one published door to the API.")
+    tls_certificate: str = _setting(
+        "", "Certificate chain (PEM) of nginx. Empty: no TLS. Given, the plain port is loopback's."
+    )
+    tls_key: str = _setting("", "Its private key (PEM).")
+    tls_port: str = _setting("8443", "Port of nginx for https, when there is a certificate.")
     blue_port: str = _setting("8001", "Port of the blue model server.")
     green_port: str = _setting("8002", "Port of the green model server.")
     airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
@@ -147,6 +155,7 @@ class Settings:
         self._check_routing()
         for name in (
             "api_port",
+            "tls_port",
             "blue_port",
             "green_port",
             "airflow_port",

@@ -58,6 +58,7 @@ class Registry:
         self._home = settings.home_path
         self._keys, self._public_key = settings.keys_path, settings.model_key_path
         self._signed = bool(settings.model_key)  # a key that was named must be there
+        self._user = settings.mlflow_user
 
     def register(
         self,
@@ -247,11 +248,24 @@ class Registry:
     def _client(self) -> MlflowClient:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
+        if self._user:
+            os.environ["MLFLOW_TRACKING_USERNAME"] = self._user
+            os.environ["MLFLOW_TRACKING_PASSWORD"] = self._password()
         from mlflow import MlflowClient
 
         if self._uri.startswith("sqlite:"):
             self._home.mkdir(parents=True, exist_ok=True)
         return MlflowClient(self._uri, registry_uri=self._uri)
+
+    def _password(self) -> str:
+        path = self._keys / f"mlflow-{self._user}"
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise RegistryError(
+                f"no password of {self._user!r} for {self._uri} ({error}); `riskcast up` makes the "
+                "stack's users, of another server put it there, or unset RISKCAST_MLFLOW_USER"
+            ) from error
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:

@@ -24,6 +24,11 @@ class History:
         self._version: int | None = None
         self._rows: Sequence[dict[str, Any]] = ()
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the table has been looked at, be it empty."""
+        return self._version is not None
+
     def look(self) -> None:
         """Read the table if it has a new version; called in the background."""
         version = self._lake.version(output.PREDICTIONS_DAILY)

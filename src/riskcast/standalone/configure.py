@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+from riskcast.core.errors import SettingsError
 from riskcast.core.settings import LOOPBACK, Settings
+from riskcast.routing.doors import Tls
 from riskcast.routing.nginx import render, site_of
 from riskcast.standalone import postgres
 from riskcast.standalone.layout import Layout, repository
@@ -36,6 +40,7 @@ def configure(settings: Settings, layout: Layout, tell: Callable[[str], None]) -
     ensure_key(settings.keys_path)
     postgres.prepare(layout, tell)
     _redis(settings, layout)
+    _mlflow(layout)
     _nginx(settings, layout, tell)
     for name in ("airflow", "mlflow-artifacts"):
         (layout.home / name).mkdir(mode=0o700, exist_ok=True)
@@ -57,11 +62,32 @@ def _redis(settings: Settings, layout: Layout) -> None:
     write_private(folder / "redis.conf", "\n".join(lines) + "\n")
 
 
+def _mlflow(layout: Layout) -> None:
+    folder = layout.home / "mlflow"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # Users lie beside the models, in tables of their own; its driver takes the password itself.
+    # Logins are remembered for a minute: hashing one for each request would cost more than it.
+    lines = (
+        "[mlflow]",
+        "default_permission = READ",
+        f"database_uri = {postgres.uri(layout, 'mlflow').replace('%', '%%')}",
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+        "auth_cache_ttl_seconds = 60",
+    )
+    write_private(folder / "basic_auth.ini", "\n".join(lines) + "\n")
+
+
 def _nginx(settings: Settings, layout: Layout, tell: Callable[[str], None]) -> None:
     folder = layout.home / "nginx"
     # Under root, nginx's workers give up root; they still must see which colour is active.
     worker = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    site = site_of(settings, worker=f"{worker.pw_name} {_group(worker)}" if worker else "")
+    site = replace(
+        site_of(settings, worker=f"{worker.pw_name} {_group(worker)}" if worker else ""),
+        # With TLS the plain port is for this machine's own clients.
+        listen=f"{LOOPBACK if settings.tls_certificate else settings.host}:{settings.api_port}",
+        mlflow=f"{LOOPBACK}:{settings.mlflow_port}",
+        tls=_tls(settings),
+    )
     active, access_log = site.active, site.access_log
     active.mkdir(parents=True, exist_ok=True)
     (folder / "temp").mkdir(exist_ok=True)
@@ -73,6 +99,29 @@ def _nginx(settings: Settings, layout: Layout, tell: Callable[[str], None]) -> N
         postgres.grant_search(active / "any", worker, tell)
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
     write_private(folder / "nginx.conf", render(template, site))
+
+
+def _tls(settings: Settings) -> Tls | None:
+    """Return the door for https, None if there is no certificate.
+
+    Raises
+    ------
+    SettingsError
+        If a file is missing, or the key is open to other accounts.
+    """
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise SettingsError(
+            "RISKCAST_TLS_CERTIFICATE and RISKCAST_TLS_KEY go together; set both or none"
+        )
+    if not settings.tls_certificate:
+        return None
+    certificate, key = Path(settings.tls_certificate).absolute(), Path(settings.tls_key).absolute()
+    for name, path in (("TLS_CERTIFICATE", certificate), ("TLS_KEY", key)):
+        if not path.is_file():
+            raise SettingsError(f"RISKCAST_{name}={path} is no file")
+    if key.stat().st_mode & 0o077:
+        raise SettingsError(f"RISKCAST_TLS_KEY={key} is open to others; chmod 600 {key}")
+    return Tls(f"{settings.host}:{settings.tls_port}", certificate, key)
 
 
 def _group(account: pwd.struct_passwd) -> str:
