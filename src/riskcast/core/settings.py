@@ -16,6 +16,7 @@ SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here",)
 REGIMES = ("terciles", "50-85")
+MAIL_TLS = ("starttls", "tls", "none")
 
 
 def _setting(default: str, doc: str) -> str:
@@ -70,6 +71,14 @@ class Settings:
         "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
     )
     cores: str = _setting("2", "Processor cores a training step may use.")
+    mail_host: str = _setting("", "SMTP server of mails, SES's included. Empty: no mail is sent.")
+    mail_port: str = _setting("587", "Port of the SMTP server.")
+    mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")
+    mail_ca: str = _setting("", "File of certificates to trust instead of the system's.")
+    mail_user: str = _setting("", "Login of the SMTP server. Empty: none.")
+    mail_password_file: str = _setting("", "File that holds the password of the login.")
+    mail_from: str = _setting("riskcast@localhost", "Sender of mails.")
+    mail_to: str = _setting("", "Recipients of mails, separated by commas.")
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -77,6 +86,7 @@ class Settings:
             ("market", MARKETS),
             ("place", PLACES),
             ("regimes", REGIMES),
+            ("mail_tls", MAIL_TLS),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -91,6 +101,7 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
+        self._check_mail()
         for name in (
             "api_port",
             "blue_port",
@@ -99,15 +110,33 @@ class Settings:
             "mlflow_port",
             "redis_port",
             "cores",
+            "mail_port",
         ):
             value = getattr(self, name)
             if not value.isdigit() or not 0 < int(value) < 65536:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
 
+    def _check_mail(self) -> None:
+        if self.mail_host and not self.mail_to:
+            raise SettingsError("RISKCAST_MAIL_HOST needs RISKCAST_MAIL_TO=<addresses>")
+        if self.mail_user and not self.mail_password_file:
+            raise SettingsError("RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=<file>")
+        if self.mail_user and self.mail_tls == "none" and self.mail_host != LOOPBACK:
+            raise SettingsError("RISKCAST_MAIL_TLS=none would send the password in the clear")
+
     @property
     def live(self) -> bool:
         """Whether data keeps arriving, so that the wall clock is the clock."""
         return self.source not in ("sample", "files")
+
+    @property
+    def mails(self) -> bool:
+        """Whether mails are sent at all."""
+        return bool(self.mail_host)
+
+    @property
+    def mail_recipients(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.mail_to.split(",") if part.strip())
 
     @property
     def home_path(self) -> Path:
