@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseOperator
 
 from riskcast.core.settings import read_settings
 from riskcast.pipelines import Pipeline, Size, Step, command
+from riskcast_airflow import events, runs
 
-START = "{{ data_interval_start.isoformat() }}"
-END = "{{ data_interval_end.isoformat() }}"
-
+POOL = "riskcast"
 TIMEOUTS = {Size.SMALL: timedelta(minutes=30), Size.LARGE: timedelta(hours=6)}
 
 
@@ -27,20 +26,16 @@ def here(pipeline: Pipeline, step: Step) -> BaseOperator:
     out of time. It inherits the worker's environment, so ``RISKCAST_`` settings pass through, and
     its folder, so that relative paths in them mean what they mean to the worker.
     """
-    name, *arguments = command(pipeline.name, step.name, START, END)
+    name, *rest = words(pipeline, step)
     executable = str(Path(sys.executable).with_name(name))
     return BashOperator(
-        task_id=step.name,
-        bash_command="exec " + " ".join([shlex.quote(executable), *map(_quoted, arguments)]),
+        bash_command="exec " + runs.shell((executable, *rest)),
         cwd=str(Path.cwd()),
         # LightGBM and XGBoost side by side starve each other when idle threads spin.
         env={"OMP_WAIT_POLICY": "PASSIVE"},
         append_env=True,
         skip_on_exit_code=None,
-        do_xcom_push=False,
-        retries=step.retries,
-        execution_timeout=TIMEOUTS[step.size],
-        doc_md=_doc(step),
+        **common(step),
     )
 
 
@@ -52,9 +47,25 @@ def task(pipeline: Pipeline, step: Step) -> BaseOperator:
     return PLACES[read_settings().place](pipeline, step)
 
 
-def _quoted(argument: str) -> str:
-    # shlex would quote the quotes inside a template; an ISO instant needs none of its own.
-    return argument if argument in (START, END) else shlex.quote(argument)
+def words(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
+    """Return the step's command line, word by word, with the run's own values as templates."""
+    asked = command(pipeline.name, step.name, runs.START, runs.END)
+    return (*asked, *runs.arguments(pipeline))
+
+
+def common(step: Step) -> dict[str, Any]:
+    """Return what a task of the step is told in every place."""
+    return {
+        "task_id": step.name,
+        "do_xcom_push": False,
+        "retries": step.retries,
+        "execution_timeout": TIMEOUTS[step.size],
+        "pool": POOL,
+        # A large step takes the whole machine: two of them would starve each other of memory.
+        "pool_slots": int(read_settings().cores) if step.size is Size.LARGE else 1,
+        "outlets": events.outlets(step),
+        "doc_md": _doc(step),
+    }
 
 
 def _doc(step: Step) -> str:
