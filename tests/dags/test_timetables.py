@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pendulum
@@ -84,7 +85,7 @@ def test_each_session_is_run_once_and_no_closed_day(first, last):
     runs = simulate(SessionCloseTimetable(), begin, end)
     # The first is the session before: the newest complete interval when it is unpaused.
     assert faults(runs[1:], expected_sessions(first, last)) == []
-    assert all(a.data_interval.end == b.data_interval.start for a, b in zip(runs, runs[1:]))  # noqa: B905
+    assert all(a.data_interval.end == b.data_interval.start for a, b in pairwise(runs))
     assert all(run.run_after == run.data_interval.end for run in runs)
 
 
@@ -257,4 +258,3 @@ def test_every_cpi_nfp_and_fomc_instant_of_the_real_calendar_is_run_once(home, f
     asked = due.filter(pl.col("event").is_in(["cpi", "nfp", "fomc_decision"]))
     assert asked["event"].n_unique() == 3
     assert set(asked["release_datetime"]) <= {run.data_interval.end for run in runs}
-    print(f"{len(runs) - 1} release instants, 0 missed or double")

@@ -35,8 +35,8 @@ class Step:
         the ports listed in `uses`.
     uses : tuple of str
         Ports besides frames: window, settings, asset, source, lake, registry, progress, params,
-        backfill, announce. A step of a product is handed `product` too. A step without `uses` sees frames
-        only.
+        backfill, announce. A step of a product is handed `product` too. A step without `uses`
+        sees frames only.
     after : tuple of str
         Steps to wait for although no table passes between them.
     commits : tuple of Table

@@ -185,11 +185,19 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
         needs=("postgres",),
         environment=environment,
     )
+    # A task waits for ever for a pool that is not there.
+    pool = Process(
+        "airflow-pool",
+        _python("airflow", "pools", "set", "riskcast", settings.cores, "What steps run in."),
+        Ended(),
+        needs=("postgres", migrate.name),
+        environment=environment,
+    )
     api = Process(
         "airflow-api-server",
         _python("airflow", "api-server"),
         Http(monitor),
-        needs=("postgres", migrate.name),
+        needs=("postgres", migrate.name, pool.name),
         environment=environment,
         port="airflow_port",
     )
@@ -200,6 +208,7 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
     }
     return (
         migrate,
+        pool,
         api,
         *(
             Process(
