@@ -6,14 +6,9 @@ import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import (
-    DAG,
-    AssetAny,
-    AssetOrTimeSchedule,
-    AsyncCallback,
-    DeadlineAlert,
-    DeadlineReference,
-)
+from airflow.sdk import DAG, AssetAny, AssetOrTimeSchedule
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.timetables.base import Timetable
 from airflow.timetables.interval import CronDataIntervalTimetable
 
@@ -63,7 +58,6 @@ def build_dag(pipeline: Pipeline, doc_md: str | None) -> DAG:
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": timedelta(minutes=30),
             "on_failure_callback": mails.failed,
-            "post_execute": events.finish,
         },
     )
     with dag:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def run(
     step: Annotated[str, typer.Argument(help="One step; all in order when left out.")] = "",
     start: START = "1960-01-01",
     end: END = "",
+    days: Annotated[int, typer.Option(help="Start so many days before the end instead.")] = 0,
     given: GIVEN = None,
     run_id: Annotated[
         str, typer.Option(help="Leave a manifest of each step in the lake under this run.")
@@ -46,6 +48,8 @@ def run(
             settings, progress=shown.part, params=_params(asked, given or []), backfill=backfill
         )
         window = Window.parse(start, end or ports.source.newest())
+        if days:
+            window = Window(window.end - timedelta(days=days), window.end)
         console.print(f"[bold]{name}[/bold] {window.start:%Y-%m-%d} → {window.end:%Y-%m-%d %H:%M}Z")
 
         def done(report: StepReport) -> None:

@@ -14,7 +14,7 @@ PREFIX = "RISKCAST_"
 LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
-PLACES = ("here",)
+PLACES = ("here", "docker", "ecs")
 REGIMES = ("terciles", "50-85")
 MAIL_TLS = ("starttls", "tls", "none")
 
@@ -50,7 +50,18 @@ class Settings:
     lake: str = _setting("", "Lake root: a folder or s3://bucket/prefix. Default: <home>/lake.")
     asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
     mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
-    place: str = _setting("here", "Where a step of a DAG runs: here (subprocess).")
+    place: str = _setting(
+        "here",
+        "Where a step of a DAG runs: here (subprocess), docker (container) or ecs (Fargate).",
+    )
+    image: str = _setting("riskcast:latest", "Image of a step's container when place is docker.")
+    ecs_cluster: str = _setting("", "Cluster of a step's task when place is ecs.")
+    ecs_task: str = _setting(
+        "riskcast", "Task definitions when place is ecs: <this>-small and <this>-large."
+    )
+    ecs_subnets: str = _setting("", "Subnets of a step's task, separated by commas.")
+    ecs_security_groups: str = _setting("", "Its security groups, separated by commas.")
+    ecs_log_group: str = _setting("", "CloudWatch log group shown with a task's log. Empty: none.")
     host: str = _setting(
         "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
     )
@@ -102,6 +113,7 @@ class Settings:
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
         self._check_mail()
+        self._check_place()
         for name in (
             "api_port",
             "blue_port",
@@ -115,6 +127,15 @@ class Settings:
             value = getattr(self, name)
             if not value.isdigit() or not 0 < int(value) < 65536:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
+
+    def _check_place(self) -> None:
+        if self.place != "ecs":
+            return
+        for name in ("ecs_cluster", "ecs_subnets", "ecs_security_groups"):
+            if not getattr(self, name):
+                raise SettingsError(f"RISKCAST_PLACE=ecs needs {PREFIX}{name.upper()}")
+        if not self.lake.startswith("s3://"):
+            raise SettingsError("RISKCAST_PLACE=ecs needs RISKCAST_LAKE=s3://bucket/prefix")
 
     def _check_mail(self) -> None:
         if self.mail_host and not self.mail_to:

@@ -39,6 +39,7 @@ def pipeline(name: str) -> Pipeline:
 
 __all__ = [
     "FIRST_RUN",
+    "MARKET_DAILY",
     "PIPELINES",
     "RELEASES",
     "SESSION_CLOSE",

@@ -197,7 +197,7 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
         "airflow-api-server",
         _python("airflow", "api-server"),
         Http(monitor),
-        needs=("postgres", migrate.name, pool.name),
+        needs=("postgres", migrate.name),
         environment=environment,
         port="airflow_port",
     )
@@ -215,7 +215,7 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
                 name,
                 _python("airflow", *arguments),
                 Http(monitor, (key, "status")),
-                needs=("postgres", migrate.name),
+                needs=("postgres", migrate.name, *((pool.name,) if key == "scheduler" else ())),
                 environment=environment,
             )
             for name, (arguments, key) in behind.items()
