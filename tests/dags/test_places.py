@@ -63,7 +63,9 @@ def aws(monkeypatch, tmp_path):
             networkMode="awsvpc",
             cpu="256",
             memory="512",
-            containerDefinitions=[{"name": "riskcast", "image": "riskcast", "essential": True}],
+            containerDefinitions=[
+                {"name": "riskcast", "image": "riskcast", "essential": True, "memory": 512}
+            ],
         )
     for name, value in {
         "PLACE": "ecs",
