@@ -2,9 +2,12 @@
 
 from riskcast.core.errors import DeclarationError
 from riskcast.pipelines.daily_risk import FIT_REGIMES, MARKET_DAILY, TRAIN_DAILY_RISK
+from riskcast.pipelines.monitor import MONITOR
 from riskcast.pipelines.spec import Pipeline, Size, Step, ancestry, command, tables_written
 
-PIPELINES: dict[str, Pipeline] = {p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)}
+PIPELINES: dict[str, Pipeline] = {
+    p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK, MONITOR)
+}
 
 # From an empty lake to a served forecast, in this order.
 FIRST_RUN = (MARKET_DAILY, TRAIN_DAILY_RISK)
