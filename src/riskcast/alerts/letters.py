@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from riskcast.alerts.mail import Mail
 
@@ -76,11 +76,10 @@ class Letter:
 
 @cache
 def _template(name: str) -> Template:
-    # Everything is escaped: names and reasons come from data.
-    html = name.endswith(".html.j2")
     environment = Environment(
         loader=PackageLoader("riskcast.alerts"),
-        autoescape=html,
+        # Names and reasons come from data; the text part is no HTML.
+        autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from riskcast import __version__
 from riskcast.cli.data import add_to as add_data
+from riskcast.cli.mail import add_to as add_mail
 from riskcast.cli.models import add_to as add_models
 from riskcast.cli.past import add_to as add_past
 from riskcast.cli.skill import add_to as add_skill
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for add in (add_data, add_models, add_past, add_skill, add_stack):
+for add in (add_data, add_mail, add_models, add_past, add_skill, add_stack):
     add(app)
 
 

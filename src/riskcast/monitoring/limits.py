@@ -77,7 +77,8 @@ def bounds(past: Floats, budget: float = BUDGET) -> Floats:
     usual, most = np.nanmedian(filled, axis=0), np.nanmax(filled, axis=0)
     way = np.maximum(most - usual, LEAST)
     free = [s for s in range(past.shape[2]) if s not in (*COUNTERS, *SATURATED)]
-    family = np.nanmax(((filled - usual) / way)[:, :, free], axis=(1, 2))
+    along = ((filled - usual) / way)[:, :, free]
+    family = np.nan_to_num(along, nan=-np.inf).max(axis=(1, 2))
     weeks = family[len(family) % WEEK :].reshape(-1, WEEK).max(axis=1)
     share = np.quantile(weeks, 1 - budget, method="higher")
     bound: Floats = usual + share * way

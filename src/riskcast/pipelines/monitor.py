@@ -36,5 +36,18 @@ MONITOR = Pipeline(
             uses=("settings", "window"),
             product=DAILY_RISK,
         ),
+        Step(
+            "notify",
+            "riskcast.jobs.notify:notify",
+            reads=(
+                output.HEALTH.as_of(),
+                output.PREDICTIONS_DAILY.as_of(),
+                gold.LABELS_DAILY.as_of(),
+                output.DEPLOYMENTS.as_of(),
+            ),
+            uses=("settings", "lake", "window"),
+            product=DAILY_RISK,
+            commits=(output.NOTICES,),
+        ),
     ),
 )
