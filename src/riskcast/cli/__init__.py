@@ -17,6 +17,7 @@ from riskcast.cli.backfill import add_to as add_backfill
 from riskcast.cli.bundle import add_to as add_bundle
 from riskcast.cli.data import add_to as add_data
 from riskcast.cli.keys import add_to as add_keys
+from riskcast.cli.mail import add_to as add_mail
 from riskcast.cli.models import add_to as add_models
 from riskcast.cli.past import add_to as add_past
 from riskcast.cli.rollout import add_to as add_rollout
@@ -35,6 +36,7 @@ for add in (
     add_bundle,
     add_data,
     add_keys,
+    add_mail,
     add_models,
     add_past,
     add_rollout,

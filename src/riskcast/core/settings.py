@@ -141,6 +141,12 @@ class Settings:
         "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
     )
     cores: str = _setting("2", "Processor cores a training step may use.")
+    limit_missing: str = _setting("0.05", "Share of a month's values of a column that may lack.")
+    limit_psi: str = _setting("0.2", "Fixed PSI limit shown beside the calibrated bound.")
+    limit_drift_share: str = _setting("0.3", "Share of drifted columns that asks for a retraining.")
+    limit_rmse: str = _setting("0.2", "Share by which realised RMSE may exceed what was promised.")
+    cool_down: str = _setting("20", "Sessions after a retraining or rollback before the next.")
+    retrains: str = _setting("4", "Retrainings a year that drift may ask for.")
     mail_host: str = _setting("", "SMTP server of mails, SES's included. Empty: no mail is sent.")
     mail_port: str = _setting("587", "Port of the SMTP server.")
     mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")

@@ -10,6 +10,7 @@ from riskcast.pipelines.daily_risk import (
     ROLLBACK,
     TRAIN_DAILY_RISK,
 )
+from riskcast.pipelines.monitor import MONITOR
 from riskcast.pipelines.spec import (
     RELEASES,
     SESSION_CLOSE,
@@ -30,6 +31,7 @@ PIPELINES: dict[str, Pipeline] = {
         FORECAST_DAILY,
         FIT_REGIMES,
         TRAIN_DAILY_RISK,
+        MONITOR,
         DEPLOY,
         ROLLBACK,
     )
