@@ -156,7 +156,7 @@ TRAIN_DAILY_RISK = Pipeline(
         Step(
             "evaluate",
             "riskcast.jobs.train:evaluate",
-            reads=(gold.FEATURES_DAILY.as_of(), gold.LABELS_DAILY.as_of()),
+            reads=(gold.FEATURES_DAILY.retrieved(), gold.LABELS_DAILY.as_of()),
             writes=(output.LOSSES,),
             uses=("settings", "progress"),
             product=DAILY_RISK,
@@ -167,7 +167,7 @@ TRAIN_DAILY_RISK = Pipeline(
             "gate",
             "riskcast.jobs.train:gate",
             reads=(
-                gold.FEATURES_DAILY.as_of(),
+                gold.FEATURES_DAILY.retrieved(),
                 gold.LABELS_DAILY.as_of(),
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
@@ -180,7 +180,7 @@ TRAIN_DAILY_RISK = Pipeline(
             "register",
             "riskcast.jobs.train:register",
             reads=(
-                gold.FEATURES_DAILY.as_of(),
+                gold.FEATURES_DAILY.retrieved(),
                 gold.LABELS_DAILY.as_of(),
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),

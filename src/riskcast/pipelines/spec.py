@@ -38,6 +38,11 @@ class Step:
     from_start : bool
         Whether the step answers for everything known up to the window's end instead of the
         window alone, because it recomputes history: a walk-forward, for example.
+
+    Raises
+    ------
+    DeclarationError
+        If a table is to be retrieved that is not the features table of the step's product.
     """
 
     name: str
@@ -51,6 +56,14 @@ class Step:
     from_start: bool = False
     commits: tuple[Table, ...] = ()
     retries: int = 2
+
+    def __post_init__(self) -> None:
+        for read in self.reads:
+            if read.retrieved and (self.product is None or self.product.features != read.table):
+                raise DeclarationError(
+                    f"step {self.name} retrieves {read.table.name}, which is not the features "
+                    "table of its product"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import polars as pl
+
 from riskcast.core.errors import DeclarationError
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.lake import Lake, open_lake
 from riskcast.pipelines import Step
+from riskcast.tables import Read
 
 Progress = Callable[[str, int, int], None]
 
@@ -60,6 +63,22 @@ class Ports:
     @property
     def asset(self) -> str:
         return self.settings.asset_symbol
+
+    def read(self, read: Read, step: Step, window: Window) -> pl.DataFrame:
+        """Return the rows of one of the step's reads, as of the window's end.
+
+        Raises
+        ------
+        ContractBroken
+            If rows to retrieve from the feature store are not those of the lake.
+        """
+        rows = self.lake.read(read.table, as_of=window.as_of, all_vintages=read.all_vintages)
+        if not read.retrieved or step.product is None:
+            return rows
+        # Imported here: Feast alone takes seconds.
+        from riskcast.online.history import training_rows
+
+        return training_rows(self.settings, step.product, rows)
 
     def for_step(self, step: Step, window: Window) -> dict[str, Any]:
         """Return the named arguments of `step`.
