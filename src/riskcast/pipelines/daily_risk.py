@@ -80,16 +80,14 @@ MARKET_DAILY = Pipeline(
         Step(
             "ingest_macro",
             "riskcast.jobs.ingest:ingest_macro",
-            reads=(bronze.RAW_MACRO.as_of(all_vintages=True),),
             writes=(bronze.RAW_MACRO,),
-            uses=("source", "window"),
+            uses=("source", "lake", "window"),
         ),
         Step(
             "ingest_calendar",
             "riskcast.jobs.ingest:ingest_calendar",
-            reads=(bronze.RELEASE_CALENDAR.as_of(),),
             writes=(bronze.RELEASE_CALENDAR,),
-            uses=("source", "window"),
+            uses=("source", "lake", "window"),
         ),
         Step(
             "curate_market",
