@@ -20,17 +20,15 @@ INGEST_SESSIONS = Step(
 INGEST_MACRO = Step(
     "ingest_macro",
     "riskcast.jobs.ingest:ingest_macro",
-    reads=(bronze.RAW_MACRO.as_of(all_vintages=True),),
     writes=(bronze.RAW_MACRO,),
-    uses=("source", "window"),
+    uses=("source", "lake", "window"),
 )
 
 INGEST_CALENDAR = Step(
     "ingest_calendar",
     "riskcast.jobs.ingest:ingest_calendar",
-    reads=(bronze.RELEASE_CALENDAR.as_of(),),
     writes=(bronze.RELEASE_CALENDAR,),
-    uses=("source", "window"),
+    uses=("source", "lake", "window"),
 )
 
 # What the timetables read, renewed with the calendar itself.
@@ -208,7 +206,7 @@ TRAIN_DAILY_RISK = Pipeline(
         Step(
             "evaluate",
             "riskcast.jobs.train:evaluate",
-            reads=(gold.FEATURES_DAILY.as_of(), gold.LABELS_DAILY.as_of()),
+            reads=(gold.FEATURES_DAILY.retrieved(), gold.LABELS_DAILY.as_of()),
             writes=(output.LOSSES,),
             uses=("settings", "progress"),
             product=DAILY_RISK,
@@ -219,7 +217,7 @@ TRAIN_DAILY_RISK = Pipeline(
             "gate",
             "riskcast.jobs.train:gate",
             reads=(
-                gold.FEATURES_DAILY.as_of(),
+                gold.FEATURES_DAILY.retrieved(),
                 gold.LABELS_DAILY.as_of(),
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
@@ -232,7 +230,7 @@ TRAIN_DAILY_RISK = Pipeline(
             "register",
             "riskcast.jobs.train:register",
             reads=(
-                gold.FEATURES_DAILY.as_of(),
+                gold.FEATURES_DAILY.retrieved(),
                 gold.LABELS_DAILY.as_of(),
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
