@@ -63,7 +63,12 @@ def test_states_are_told_in_words_without_what_is_unknown():
 
 
 def test_rivals_stand_beside_what_is_published():
-    for name in ("ratios, tracked (published)", "conformalised tree quantiles", "trees alone", "hidden Markov"):
+    for name in (
+        "ratios, tracked (published)",
+        "conformalised tree quantiles",
+        "trees alone",
+        "hidden Markov",
+    ):
         assert name in TEXT
     brier = summary(EVIDENCE.published)["brier"]
     assert f"<td>{brier:.4g}</td>" in TEXT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 
@@ -108,5 +110,5 @@ def rank_stability(effects: pl.DataFrame) -> float:
     if len(shares) < 2:
         return float("nan")
     ranks = shares.argsort(axis=1).argsort(axis=1)
-    pairs = [np.corrcoef(a, b)[0, 1] for a, b in zip(ranks[:-1], ranks[1:], strict=True)]
+    pairs = [np.corrcoef(a, b)[0, 1] for a, b in pairwise(ranks)]
     return float(np.mean(pairs))

@@ -49,7 +49,8 @@ def interval_scores(
     both = np.asarray(np.isfinite(rival).all(axis=1))
     since = pl.col("date") >= start
     found = {}
-    for name, given in (("ratios, tracked (published)", ends), ("conformalised tree quantiles", rival)):
+    ways = {"ratios, tracked (published)": ends, "conformalised tree quantiles": rival}
+    for name, given in ways.items():
         frame = intervals.as_published(past, given, past.implied).filter(pl.Series(both))
         shown = frame if given is ends else frame.drop("crps")  # of the published distribution
         found[name] = intervals.summary(shown.filter(since))

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from riskcast.evaluation import diagnostics, intervals, regimes, rivals
+from riskcast.evaluation import attribution, diagnostics, intervals, regimes, rivals
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import score
 from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs import figures
+from riskcast.models.base import Design
+from riskcast.models.calibration import LEVELS
+from riskcast.models.explain import sentence
 from riskcast.models.regime_logits import classes
 from riskcast.products import Product
 from riskcast.regimes.describe import compare_methods, describe_states
@@ -50,6 +53,8 @@ class Evidence:
         ``features_daily``; states are described if its regime columns are filled.
     definitions : mapping of definition to scores
         `regimes.summary` of each definition.
+    effects : DataFrame
+        `attribution.yearly_effects`; may be empty.
     rival_states : DataFrame
         `compare_methods`; may be empty.
     rival_regimes, rival_intervals : mapping of name to scores
@@ -61,18 +66,26 @@ class Evidence:
     published: pl.DataFrame
     features: pl.DataFrame
     definitions: Scores
+    effects: pl.DataFrame = field(default_factory=pl.DataFrame)
     rival_states: pl.DataFrame = field(default_factory=pl.DataFrame)
     rival_regimes: Scores = field(default_factory=dict)
     rival_intervals: Scores = field(default_factory=dict)
 
 
 def gather(
-    record: pl.DataFrame, features: pl.DataFrame, product: Product, *, start: date | None = None
+    record: pl.DataFrame,
+    features: pl.DataFrame,
+    product: Product,
+    *,
+    design: Design | None = None,
+    start: date | None = None,
 ) -> Evidence:
     """Collect what a report needs from a walk-forward record of an effective product.
 
     Parameters
     ----------
+    design : Design, optional
+        Of the walk-forward; with it forecasts are explained, which takes a fit a year.
     start : date, optional
         First session reported; what came before still calibrates.
     """
@@ -84,7 +97,11 @@ def gather(
         same = other.thresholds == product.thresholds
         made = published if same else intervals.calibrated(record, features, other).filter(since)
         scored[name] = regimes.summary(made)
-    return Evidence(product, record.filter(since), published, features, scored)
+    shown = record.filter(since)
+    told = pl.DataFrame()
+    if design is not None:
+        told = attribution.yearly_effects(product, design, shown)
+    return Evidence(product, shown, published, features, scored, told)
 
 
 def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
@@ -111,6 +128,7 @@ def render(evidence: Evidence) -> str:
         _along_time(evidence),
         _regimes(evidence),
         _intervals(evidence),
+        _drivers(evidence),
         _ablation(evidence),
         _states(evidence),
     ]
@@ -184,11 +202,54 @@ def _regimes(evidence: Evidence) -> str:
 
 def _intervals(evidence: Evidence) -> str:
     found = evidence.rival_intervals or {"published": intervals.summary(evidence.published)}
-    table = pl.DataFrame([{"intervals": name, **row} for name, row in found.items()])
+    table = pl.concat([_by_level(name, row) for name, row in found.items()], how="diagonal_relaxed")
+    crps = intervals.summary(evidence.published)["crps_bp"]
+    words = (
+        "score_bp is the mean interval score, width plus a penalty for what falls outside; worst "
+        f"is the lowest coverage over {intervals.ROLLING} sessions. The continuous ranked "
+        f"probability score of what is published is {crps:.1f} basis points."
+    )
     return (
         "<h2>Intervals</h2>"
         + _plot(figures.coverage(evidence.published))
-        + _table(table.select(c for c in table.columns if "_50" not in c), "")
+        + _table(table, "")
+        + f"<p class='note'>{escape(words)}</p>"
+    )
+
+
+def _by_level(name: str, row: Mapping[str, float]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "intervals": name,
+                "level": f"{level}%",
+                "coverage": f"{row[f'coverage_{level}']:.1%}",
+                "worst": f"{row[f'worst_coverage_{level}']:.1%}",
+                "score_bp": row[f"score_bp_{level}"],
+            }
+            for level in LEVELS
+        ]
+    )
+
+
+def _drivers(evidence: Evidence) -> str:
+    if evidence.effects.is_empty():
+        return ""
+    newest = evidence.effects.filter(pl.col("date") == pl.col("date").max()).drop_nulls("effect")
+    said = sentence(newest["column"].to_list(), np.append(newest["effect"].to_numpy(), 0.0))
+    stable = attribution.rank_stability(evidence.effects)
+    words = (
+        "SHAP values: what each feature adds to ln h; they sum to the forecast. Each year is "
+        "explained by the fit made at its first session. "
+    )
+    if not np.isnan(stable):
+        words += f"The order of importance of one year and the next correlates by {stable:.2f}."
+    return (
+        "<h2>What moves the forecast</h2>"
+        + f"<p><b>{newest['date'][0]}</b>: {escape(said)}</p>"
+        + _plot(figures.beeswarm(evidence.effects))
+        + _plot(figures.stability(evidence.effects))
+        + f"<p class='note'>{escape(words)}</p>"
     )
 
 
@@ -265,7 +326,8 @@ def write_report(
     design = build_design(features, labels, needed_columns(every))
     recipe = effective(every, design)
     record = walk_forward(recipe, design, cores=cores, progress=progress).record
-    evidence = with_rivals(gather(record, features, recipe, start=start), record)
+    made = gather(record, features, recipe, design=design, start=start)
+    evidence = with_rivals(made, record)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"skill_{product.name}_{_span(record)[1]:%Y%m%d}.html"
     path.write_text(render(evidence))

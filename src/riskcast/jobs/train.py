@@ -161,7 +161,7 @@ def register(
                 "asset": settings.asset_symbol,
                 "qlike": f"{figures['qlike']:.4f}" if "qlike" in figures else "refit",
             },
-            artifacts={"skill.html": render(gather(record, features, recipe)).encode()},
+            artifacts={"skill.html": _report(record, features, recipe, design)},
         )
     champion = next((v for v in registry.versions(recipe.name) if CHAMPION in v.aliases), None)
     if champion is not None and champion.tags.get("as_of", "") > as_of:
@@ -236,6 +236,10 @@ def _judge_refit(
     recent = design.take(model.columns).rows(slice(-LAST_SESSIONS, None))
     thresholds = features.sort("date").tail(LAST_SESSIONS).select(model.thresholds).to_numpy()
     return check_refit(model, champion.model, recent.x, thresholds)
+
+
+def _report(record: pl.DataFrame, features: pl.DataFrame, recipe: Product, design: Design) -> bytes:
+    return render(gather(record, features, recipe, design=design)).encode()
 
 
 def _params(recipe: Product) -> dict[str, object]:

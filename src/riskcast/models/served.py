@@ -213,9 +213,7 @@ def pooled_contributions(
     return total
 
 
-def positions(
-    members: tuple[Member, ...], columns: tuple[str, ...]
-) -> dict[str, NDArray[np.intp]]:
+def positions(members: tuple[Member, ...], columns: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
     """Return, by member, where its columns stand among `columns`."""
     return {
         m.name: np.array([columns.index(c) for c in m.fitted.columns], dtype=np.intp)
