@@ -32,6 +32,12 @@ def test_a_second_reason_and_one_against_are_told_if_they_matter():
     )
 
 
+def test_three_reasons_are_told_at_most():
+    said = told(0.2, 0.0, 0.3, 0.0, 0.25, 0.15)
+    assert "volatile (+16%), prices have been falling (+13%) and VIX is high" in said
+    assert "lopsided" not in said
+
+
 def test_a_forecast_near_the_base_is_near_the_usual_level():
     assert told(0.1, 0.0, -0.09, 0.0, 0.0, 0.0).startswith("Risk is near its usual level: VIX is")
     assert told(0, 0, 0, 0, 0, 0) == "Risk is near its usual level: nothing stands out."

@@ -66,7 +66,7 @@ def cumulative(curves: dict[str, pl.DataFrame]) -> go.Figure:
             row=1,
             col=col,
         )
-    return _styled(figure, "", "QLIKE of the pool, added up")
+    return _styled(figure, "", "QLIKE saved by the pool, added up")
 
 
 def reliability(table: pl.DataFrame) -> go.Figure:
@@ -140,6 +140,8 @@ def beeswarm(effects: pl.DataFrame) -> go.Figure:
                 "size": 3,
                 "color": (mine["value"].rank() / mine.height).to_list(),
                 "colorscale": [[0, BLUE], [0.5, "#c4b5d0"], [1, RED]],
+                "cmin": 0,
+                "cmax": 1,
                 "showscale": place == 0,
                 "colorbar": {
                     "title": "value",
@@ -154,7 +156,7 @@ def beeswarm(effects: pl.DataFrame) -> go.Figure:
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
     figure = _styled(figure, "Effect of each feature, a dot a session", "", 60 + 34 * len(names))
     figure.update_xaxes(title_text="effect on ln h")
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names[::-1])
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names[::-1], zeroline=False)
     return figure
 
 

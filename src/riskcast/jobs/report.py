@@ -14,7 +14,7 @@ import polars as pl
 
 from riskcast.evaluation import attribution, diagnostics, intervals, regimes, rivals
 from riskcast.evaluation.design import build_design, effective, needed_columns
-from riskcast.evaluation.scores import score
+from riskcast.evaluation.scores import gain, score
 from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs import figures
 from riskcast.models.base import Design
@@ -24,6 +24,7 @@ from riskcast.models.regime_logits import classes
 from riskcast.products import Product
 from riskcast.regimes.describe import compare_methods, describe_states
 
+QUIET = {"displayModeBar": False}
 Scores = Mapping[str, Mapping[str, float]]
 
 PAGE = """<!doctype html>
@@ -175,6 +176,8 @@ def _along_time(evidence: Evidence) -> str:
         means = dict(score(mine, product).select("model", "qlike").iter_rows())
         each.append({"year": str(year) + (" *" if year in diagnostics.CRISES else "")} | {
             name: means[name] for name in (pool, *references)
+        } | {
+            f"vs_{name}, %": gain(means[pool], means[name]) for name in references
         })  # fmt: skip
     return (
         "<h2>Along time</h2>"
@@ -239,8 +242,8 @@ def _drivers(evidence: Evidence) -> str:
     said = sentence(newest["column"].to_list(), np.append(newest["effect"].to_numpy(), 0.0))
     stable = attribution.rank_stability(evidence.effects)
     words = (
-        "SHAP values: what each feature adds to ln h; they sum to the forecast. Each year is "
-        "explained by the fit made at its first session. "
+        "SHAP values: what each feature adds to ln h; with the base they sum to the forecast. "
+        "Each year is explained by the fit made at its first session. "
     )
     if not np.isnan(stable):
         words += f"The order of importance of one year and the next correlates by {stable:.2f}."
@@ -285,7 +288,7 @@ def _states(evidence: Evidence) -> str:
 
 def _plot(figure: Any, *, first: bool = False) -> str:
     # The library is written into the page once: it must open without a network.
-    return str(figure.to_html(full_html=False, include_plotlyjs=first))
+    return str(figure.to_html(full_html=False, include_plotlyjs=first, config=QUIET))
 
 
 def _table(frame: pl.DataFrame, bold: str) -> str:

@@ -9,6 +9,7 @@ from riskcast.models.base import Floats
 from riskcast.tables.themes import THEMES
 
 NEAR = 0.03  # change of volatility too small to call above or below
+MOST = 3  # reasons told
 WORTH = 0.25  # of the largest reason; what is smaller goes unsaid
 
 
@@ -33,10 +34,11 @@ def sentence(columns: Sequence[str], contributions: Floats) -> str:
     pulling = [reason for reason in reasons if reason[0] * total > 0]
     against = [reason for reason in reasons if reason[0] * total < 0]
     largest = abs(pulling[0][0])
-    said = [_told(*r) for r in pulling[:2] if abs(r[0]) >= WORTH * largest]
+    said = [_told(*r) for r in pulling[:MOST] if abs(r[0]) >= WORTH * largest]
+    listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
     text = (
         f"Risk is {abs(_change(total)):.0%} {'above' if total > 0 else 'below'} its usual level, "
-        f"mainly because {' and '.join(said)}"
+        f"mainly because {listed}"
     )
     if against and abs(against[0][0]) >= WORTH * largest:
         text += f"; against that, {_told(*against[0])}"
