@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +16,7 @@ from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import gain, score
 from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs import figures
+from riskcast.jobs.report_page import PAGE, plot, table_of
 from riskcast.models.base import Design
 from riskcast.models.calibration import LEVELS
 from riskcast.models.explain import sentence
@@ -24,20 +24,7 @@ from riskcast.models.regime_logits import classes
 from riskcast.products import Product
 from riskcast.regimes.describe import compare_methods, describe_states
 
-QUIET = {"displayModeBar": False}
 Scores = Mapping[str, Mapping[str, float]]
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 1080px; margin: 2em auto;
-  padding: 0 1em; }}
-table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px; }}
-th, td {{ padding: 3px 10px; text-align: right; border-bottom: 1px solid #e5e7eb; }}
-th:first-child, td:first-child {{ text-align: left; }}
-tr.pool {{ font-weight: 600; background: #eff6ff; }}
-p.note {{ color: #6b7280; }}
-</style></head><body><h1>{title}</h1>{body}</body></html>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +149,7 @@ def _skill(evidence: Evidence) -> str:
         f"joint p {mz['p']:.2f}. mcs_p below {diagnostics.SIZE} means outside the model "
         "confidence set; vs columns are percent saved, dm_p two-sided against the benchmark."
     )
-    return f"<h2>Skill</h2>{_table(shown, product.pool_name)}<p class='note'>{escape(words)}</p>"
+    return f"<h2>Skill</h2>{table_of(shown, product.pool_name)}<p class='note'>{escape(words)}</p>"
 
 
 def _along_time(evidence: Evidence) -> str:
@@ -181,9 +168,9 @@ def _along_time(evidence: Evidence) -> str:
         })  # fmt: skip
     return (
         "<h2>Along time</h2>"
-        + _plot(figures.fan_chart(evidence.published), first=True)
-        + _plot(figures.cumulative(curves))
-        + _table(pl.DataFrame(each), "")
+        + plot(figures.fan_chart(evidence.published), first=True)
+        + plot(figures.cumulative(curves))
+        + table_of(pl.DataFrame(each), "")
         + "<p class='note'>* crisis years, always looked at one by one.</p>"
     )
 
@@ -198,8 +185,8 @@ def _regimes(evidence: Evidence) -> str:
     tried = pl.DataFrame([{"by": name, **row} for name, row in evidence.rival_regimes.items()])
     return (
         "<h2>Regime probabilities</h2>"
-        + _plot(figures.reliability(regimes.reliability(probs, outcome)))
-        + "".join(_table(frame, "") for frame in (table, tried) if frame.height)
+        + plot(figures.reliability(regimes.reliability(probs, outcome)))
+        + "".join(table_of(frame, "") for frame in (table, tried) if frame.height)
     )
 
 
@@ -214,8 +201,8 @@ def _intervals(evidence: Evidence) -> str:
     )
     return (
         "<h2>Intervals</h2>"
-        + _plot(figures.coverage(evidence.published))
-        + _table(table, "")
+        + plot(figures.coverage(evidence.published))
+        + table_of(table, "")
         + f"<p class='note'>{escape(words)}</p>"
     )
 
@@ -250,8 +237,8 @@ def _drivers(evidence: Evidence) -> str:
     return (
         "<h2>What moves the forecast</h2>"
         + f"<p><b>{newest['date'][0]}</b>: {escape(said)}</p>"
-        + _plot(figures.beeswarm(evidence.effects))
-        + _plot(figures.stability(evidence.effects))
+        + plot(figures.beeswarm(evidence.effects))
+        + plot(figures.stability(evidence.effects))
         + f"<p class='note'>{escape(words)}</p>"
     )
 
@@ -265,8 +252,8 @@ def _ablation(evidence: Evidence) -> str:
     )
     return (
         "<h2>Macro, regime and cross-asset columns</h2>"
-        + _plot(figures.ablation(table))
-        + _table(table.drop("added"), "")
+        + plot(figures.ablation(table))
+        + table_of(table.drop("added"), "")
         + f"<p class='note'>{escape(words)}.</p>"
     )
 
@@ -278,34 +265,12 @@ def _states(evidence: Evidence) -> str:
     items = "".join(f"<li>{escape(words)}</li>" for words in table["words"])
     return (
         "<h2>States of the market</h2>"
-        + _plot(figures.states(evidence.features))
+        + plot(figures.states(evidence.features))
         + f"<ul>{items}</ul>"
-        + (_table(evidence.rival_states, "") if evidence.rival_states.height else "")
+        + (table_of(evidence.rival_states, "") if evidence.rival_states.height else "")
         + "<p class='note'>Found by quarterly fits, each used for the sessions after it only; "
         "they explain, and are no part of the forecast.</p>"
     )
-
-
-def _plot(figure: Any, *, first: bool = False) -> str:
-    # The library is written into the page once: it must open without a network.
-    return str(figure.to_html(full_html=False, include_plotlyjs=first, config=QUIET))
-
-
-def _table(frame: pl.DataFrame, bold: str) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in frame.columns)
-    body = "".join(
-        f"<tr{' class=pool' if row[0] == bold else ''}>"
-        + "".join(f"<td>{escape(_cell(value))}</td>" for value in row)
-        + "</tr>"
-        for row in frame.iter_rows()
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.4g}"
-    return "" if value is None else str(value)
 
 
 def write_report(
