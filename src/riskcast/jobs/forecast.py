@@ -16,6 +16,7 @@ from riskcast.evaluation.design import real_values
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.lake import Lake
 from riskcast.models.base import Forecasts
+from riskcast.models.explain import sentence
 from riskcast.models.served import ServedModel
 from riskcast.pipelines import PIPELINES, ancestry
 from riskcast.products import Product
@@ -131,15 +132,17 @@ def _rows(
                 **row,
                 "rv_5d_hat": rv[i],
                 "rv_5d_annualised": rv[i] * math.sqrt(SESSIONS_A_YEAR / 5),
-                "lo_80": made.intervals[80][i, 0],
-                "hi_80": made.intervals[80][i, 1],
-                "lo_95": made.intervals[95][i, 0],
-                "hi_95": made.intervals[95][i, 1],
+                **{
+                    f"{end}_{level}": ends[i, j]
+                    for level, ends in made.intervals.items()
+                    for j, end in enumerate(("lo", "hi"))
+                },
                 "p_calm": made.regime_probs[i, 0],
                 "p_transition": made.regime_probs[i, 1],
                 "p_risk_off": made.regime_probs[i, 2],
                 "top_drivers": [loaded.model.columns[j] for j in top],
                 "driver_effects": [float(effects[j]) for j in top],
+                "explanation": sentence(loaded.model.columns, made.contributions[i]),
                 "model_version": str(loaded.version),
                 "slot": SLOT,
                 "lineage": json.dumps(lineage, sort_keys=True),

@@ -160,7 +160,7 @@ def register(
                 "asset": settings.asset_symbol,
                 "qlike": f"{figures['qlike']:.4f}" if "qlike" in figures else "refit",
             },
-            artifacts={"skill.html": render(gather(record, features, recipe)).encode()},
+            artifacts={"skill.html": _report(record, features, recipe, design)},
             golden=_golden(model, design, features),
         )
     if decision["verdict"] != "promote":
@@ -243,6 +243,10 @@ def _golden(model: ServedModel, design: Design, features: pl.DataFrame) -> list[
     bounds = features.sort("date").select("date", *model.thresholds)
     aligned = pl.DataFrame({"date": recent.dates}).join(bounds, on="date", how="left")
     return record_golden(model, recent.x, aligned.select(model.thresholds).to_numpy())
+
+
+def _report(record: pl.DataFrame, features: pl.DataFrame, recipe: Product, design: Design) -> bytes:
+    return render(gather(record, features, recipe, design=design)).encode()
 
 
 def _params(recipe: Product) -> dict[str, object]:

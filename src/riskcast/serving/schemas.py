@@ -100,6 +100,7 @@ class PredictResponse(BaseModel):
     regime_probs: RegimeProbs
     top_drivers: list[str]
     drivers: list[Driver]
+    explanation: str = Field(description="Why, in one plain sentence.")
     mode: Literal["online", "replay", "what_if"]
     in_sample: bool = Field(
         description="The model was fitted on later data: a fitted value, not a forecast."
@@ -122,6 +123,7 @@ class PublishedForecast(BaseModel):
     intervals: dict[str, tuple[float, float]]
     regime_probs: RegimeProbs
     top_drivers: list[str]
+    explanation: str | None
     model_version: str
     known_at: datetime
 

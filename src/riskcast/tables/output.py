@@ -6,8 +6,15 @@ from riskcast.tables import columns as col
 from riskcast.tables.spec import Column, Kind, Layer, Table, Write
 
 
-def _number(name: str, doc: str, low: float | None = None, high: float | None = None) -> Column:
-    return Column(name, Kind.FLOAT, doc, low, high)
+def _number(
+    name: str,
+    doc: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    nullable: bool = False,
+) -> Column:
+    return Column(name, Kind.FLOAT, doc, low, high, nullable=nullable)
 
 
 PREDICTIONS_DAILY = Table(
@@ -19,6 +26,8 @@ PREDICTIONS_DAILY = Table(
         col.DATE,
         _number("rv_5d_hat", "Forecast of rv_5d, not annualised.", 0.0, 3.0),
         _number("rv_5d_annualised", "The same times sqrt(252 / 5).", 0.0),
+        _number("lo_50", "Lower end of the 50% interval of rv_5d.", 0.0, nullable=True),
+        _number("hi_50", "Upper end of the 50% interval.", 0.0, nullable=True),
         _number("lo_80", "Lower end of the 80% interval of rv_5d.", 0.0),
         _number("hi_80", "Upper end of the 80% interval.", 0.0),
         _number("lo_95", "Lower end of the 95% interval.", 0.0),
@@ -28,6 +37,7 @@ PREDICTIONS_DAILY = Table(
         _number("p_risk_off", "Probability above the risk-off threshold.", 0, 1.0000001),
         Column("top_drivers", Kind.TEXTS, "Features that move the forecast most, largest first."),
         Column("driver_effects", Kind.FLOATS, "Their contributions to the log variance."),
+        Column("explanation", Kind.TEXT, "Why, in one plain sentence.", nullable=True),
         col.MODEL_VERSION,
         Column("slot", Kind.TEXT, "Role of the model: champion, challenger, previous."),
         Column("lineage", Kind.TEXT, "JSON: table versions, git sha, model digest."),
