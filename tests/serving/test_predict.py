@@ -8,8 +8,8 @@ import pytest
 from serving_world import LAST, SESSIONS, known_at, rows
 from small_model import small_model
 
-from riskcast.serving.auth import ensure_admin_key
 from riskcast.models.explain import sentence
+from riskcast.serving.auth import ensure_admin_key
 from riskcast.serving.schemas import PredictResponse
 
 NEEDED = (*small_model().columns, *small_model().thresholds)
