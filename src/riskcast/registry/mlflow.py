@@ -248,7 +248,7 @@ class Registry:
     def _client(self) -> MlflowClient:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        if self._user:
+        if self._user and self._uri.startswith("http"):
             os.environ["MLFLOW_TRACKING_USERNAME"] = self._user
             os.environ["MLFLOW_TRACKING_PASSWORD"] = self._password()
         from mlflow import MlflowClient
