@@ -296,6 +296,11 @@ class Settings:
         return self.home_path / "spool"
 
     @property
+    def reports_path(self) -> Path:
+        """Folder of the pages of monitoring runs."""
+        return self.home_path / "reports"
+
+    @property
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a 0600 file."""
         return self.home_path / "keys"

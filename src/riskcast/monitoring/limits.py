@@ -58,7 +58,8 @@ class Judged:
 def persistent(measured: Floats) -> Floats:
     """Return the K-th largest of the last N values: beyond a bound if K of N were."""
     padded = np.concatenate([np.full((N - 1, *measured.shape[1:]), -np.inf), measured])
-    views = np.lib.stride_tricks.sliding_window_view(np.nan_to_num(padded, nan=-np.inf), N, axis=0)
+    ranked = np.where(np.isnan(padded), -np.inf, padded)
+    views = np.lib.stride_tricks.sliding_window_view(ranked, N, axis=0)
     out: Floats = np.partition(views, N - K, axis=-1)[..., N - K]
     out[..., COUNTERS] = measured[..., COUNTERS]
     return np.where(np.isfinite(out), out, np.nan)

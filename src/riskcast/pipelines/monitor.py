@@ -37,6 +37,18 @@ MONITOR = Pipeline(
             product=DAILY_RISK,
         ),
         Step(
+            "report",
+            "riskcast.jobs.drift_report:report",
+            reads=(
+                gold.FEATURES_DAILY.as_of(),
+                gold.LABELS_DAILY.as_of(),
+                output.PREDICTIONS_DAILY.as_of(),
+                output.HEALTH.as_of(),
+            ),
+            uses=("settings", "window"),
+            product=DAILY_RISK,
+        ),
+        Step(
             "notify",
             "riskcast.jobs.notify:notify",
             reads=(
@@ -47,6 +59,7 @@ MONITOR = Pipeline(
             ),
             uses=("settings", "lake", "window"),
             product=DAILY_RISK,
+            after=("report",),
             commits=(output.NOTICES,),
         ),
     ),
