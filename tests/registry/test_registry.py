@@ -324,8 +324,8 @@ def test_a_server_that_is_told_a_key_asks_for_it_and_needs_no_private_one(regist
 
 def test_the_private_key_is_its_owners_alone_and_is_made_once(settings):
     first = signature.sign(settings.keys_path, PRODUCT, "0" * 64)
-    path = settings.keys_path / signature.PRIVATE
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for name in (signature.PRIVATE, signature.PUBLIC):
+        assert stat.S_IMODE((settings.keys_path / name).stat().st_mode) == 0o600
     assert signature.sign(settings.keys_path, PRODUCT, "0" * 64) == first
     assert sorted(p.name for p in settings.keys_path.iterdir()) == [
         signature.PRIVATE,

@@ -34,7 +34,7 @@ def ensure_key(folder: Path) -> Path:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        _put(private, pem, 0o600)
+        _put(private, pem)
     if not public.exists():
         pem = (
             _private_key(private)
@@ -43,7 +43,7 @@ def ensure_key(folder: Path) -> Path:
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
         )
-        _put(public, pem, 0o644)
+        _put(public, pem)
     return public
 
 
@@ -107,10 +107,10 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _put(path: Path, content: bytes, mode: int) -> None:
-    """Write the file whole unless another process was faster; then that one's stays."""
+def _put(path: Path, content: bytes) -> None:
+    """Write a file only we can read, whole, unless another process was faster: then it stays."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
     try:
         os.link(draft, path)
