@@ -26,7 +26,7 @@ def free_port():
 def inbox(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     (home / "keys").mkdir()
-    (home / "keys" / "inbox").write_text("secret\n")
+    (home / "keys" / "console").write_text("secret\n")
     smtp, page = free_port(), free_port()
     environment = {
         **os.environ,
@@ -116,7 +116,7 @@ def test_every_page_wants_the_password(inbox, path, auth):
     assert httpx.get(inbox["url"] + path, auth=auth, trust_env=False).status_code == 401
 
 
-@pytest.mark.parametrize("key", ["nobody", "..%2f..%2fkeys%2finbox", "%2e%2e"])
+@pytest.mark.parametrize("key", ["nobody", "..%2f..%2fkeys%2fconsole", "%2e%2e"])
 def test_a_mail_that_is_not_there_is_a_404(client, key):
     assert client.get(f"/mail/{key}").status_code == 404
 

@@ -140,6 +140,8 @@ def urls(settings: Settings) -> str:
             f"Airflow   http://{host}:{settings.airflow_port}  user admin",
             f"MLflow    http://{host}:{settings.api_port}/mlflow/  user admin, password in "
             "mlflow-admin",
+            f"Dashboard http://{host}:{settings.api_port}/dashboard/  user admin, password in "
+            "console; so are /reports/ and /inbox/",
             f"secrets   {settings.keys_path}",
         ]
     )

@@ -11,7 +11,7 @@ from riskcast.core.errors import RiskcastError, SettingsError
 from riskcast.core.settings import LOOPBACK, read_settings
 
 LARGEST = 25_000_000  # bytes of one mail, as most providers have it
-PASSWORD = "inbox"  # noqa: S105, the name of its file
+PASSWORD = "console"  # noqa: S105, the name of its file, shared with the other pages
 
 
 def main() -> None:

@@ -59,3 +59,53 @@ def mlflow_door(server: str) -> str:
             proxy_intercept_errors off;
             proxy_pass http://{server};
         }}"""
+
+
+def dashboard_door(server: str, users: Path) -> str:
+    """Return the locations of the dashboard at `server`, for who is in the file `users`."""
+    return f"""location = /dashboard {{ return 308 /dashboard/; }}
+        location /dashboard/ {{
+            {_login(users)}
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_kept;
+            proxy_set_header Host $http_host;
+            proxy_set_header Authorization "";
+            proxy_read_timeout 1h;
+            proxy_next_upstream off;
+            proxy_pass http://{server};
+        }}"""
+
+
+def inbox_door(server: str) -> str:
+    """Return the locations of the inbox at `server`, which asks for the login itself."""
+    return f"""location = /inbox {{ return 308 /inbox/; }}
+        location /inbox/ {{
+            limit_req zone=pages burst=300 nodelay;
+            proxy_hide_header Cache-Control;
+            proxy_hide_header X-Content-Type-Options;
+            proxy_hide_header Referrer-Policy;
+            add_header X-Content-Type-Options nosniff always;
+            add_header X-Frame-Options SAMEORIGIN always;
+            add_header Referrer-Policy no-referrer always;
+            add_header Cache-Control no-store always;
+            add_header Strict-Transport-Security $transport_security always;
+            proxy_next_upstream off;
+            proxy_pass http://{server}/;
+        }}"""
+
+
+def reports_door(folder: Path, users: Path) -> str:
+    """Return the locations of the HTML reports in `folder`, for who is in the file `users`."""
+    return f"""location = /reports {{ return 308 /reports/; }}
+        location /reports/ {{
+            {_login(users)}
+            default_type text/html;
+            alias "{folder}/";
+            index index.html;
+        }}"""
+
+
+def _login(users: Path) -> str:
+    return f'''limit_req zone=pages burst=300 nodelay;
+            auth_basic "Riskcast";
+            auth_basic_user_file "{users}";'''

@@ -30,7 +30,7 @@ from riskcast.routing.base import (
     check_share,
     check_slot,
 )
-from riskcast.routing.doors import Tls, listener, mlflow_door
+from riskcast.routing.doors import Tls, listener
 
 ROUTE_HEADER = "X-Riskcast-Route"
 LOOK_EVERY = 0.05  # seconds
@@ -53,8 +53,8 @@ class Site:
         The first is the product of every path that names none.
     shares : tuple of int
         Percentages that a canary can be given, rising.
-    mlflow : str
-        ``host:port`` of MLflow, shown below /mlflow/; empty for none.
+    doors : tuple of str
+        Locations of other servers' pages, from `routing.doors`.
     tls : Tls or None
         The door for https, beside the plain one.
     """
@@ -67,7 +67,7 @@ class Site:
     worker: str
     routes: Mapping[str, str]
     shares: tuple[int, ...] = ()
-    mlflow: str = ""
+    doors: tuple[str, ...] = ()
     tls: Tls | None = None
 
     def address(self, slot: str) -> str:
@@ -91,7 +91,7 @@ def render(template: str, site: Site) -> str:
         "GREEN": site.green,
         "ACTIVE": str(site.active),
         "ACCESS_LOG": str(site.access_log),
-        "DOORS": mlflow_door(site.mlflow) if site.mlflow else "",
+        "DOORS": "\n        ".join(site.doors),
         "TLS": listener(site.tls) if site.tls else "",
         "DEFAULT_PRODUCT": next(iter(site.routes.values())),
         "PRODUCTS": "\n        ".join(f'"{path}" {name};' for path, name in routes.items()),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import LOOPBACK, Settings
-from riskcast.routing.doors import Tls
+from riskcast.routing.doors import Tls, dashboard_door, inbox_door, mlflow_door, reports_door
 from riskcast.routing.nginx import render, site_of
 from riskcast.standalone import postgres
 from riskcast.standalone.layout import Layout, repository
-from riskcast.standalone.secrets import secret, write_private
+from riskcast.standalone.secrets import CONSOLE, secret, write_private
 
+USER = "admin"
 ACCESS_LOG_BYTES = 100_000_000  # kept once over, as .1; the supervisor turns over all other logs
 
 
@@ -81,24 +84,44 @@ def _nginx(settings: Settings, layout: Layout, tell: Callable[[str], None]) -> N
     folder = layout.home / "nginx"
     # Under root, nginx's workers give up root; they still must see which colour is active.
     worker = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    users = folder / "users"
     site = replace(
         site_of(settings, worker=f"{worker.pw_name} {_group(worker)}" if worker else ""),
         # With TLS the plain port is for this machine's own clients.
         listen=f"{LOOPBACK if settings.tls_certificate else settings.host}:{settings.api_port}",
-        mlflow=f"{LOOPBACK}:{settings.mlflow_port}",
+        doors=(
+            mlflow_door(f"{LOOPBACK}:{settings.mlflow_port}"),
+            dashboard_door(f"{LOOPBACK}:{settings.dashboard_port}", users),
+            inbox_door(f"{LOOPBACK}:{settings.inbox_port}"),
+            reports_door(settings.reports_path, users),
+        ),
         tls=_tls(settings),
     )
     active, access_log = site.active, site.access_log
     active.mkdir(parents=True, exist_ok=True)
+    settings.reports_path.mkdir(exist_ok=True)
+    _users(users, secret(layout.keys, CONSOLE), worker)
     (folder / "temp").mkdir(exist_ok=True)
     if access_log.exists() and access_log.stat().st_size > ACCESS_LOG_BYTES:
         access_log.replace(access_log.with_suffix(".log.1"))
     if worker is not None:
         active.chmod(0o755)
         folder.chmod(0o755)
+        settings.reports_path.chmod(0o755)
         postgres.grant_search(active / "any", worker, tell)
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
     write_private(folder / "nginx.conf", render(template, site))
+
+
+def _users(path: Path, password: str, worker: pwd.struct_passwd | None) -> None:
+    """Write who may open the pages that nginx itself guards, readable by its workers alone."""
+    # RFC 2307's salted SHA-1 is all that every build of nginx knows; the password is 24 random
+    # bytes, which no hash needs to be slow for.
+    salt = hashlib.sha256(password.encode()).digest()[:8]
+    digest = hashlib.sha1(password.encode() + salt).digest()  # noqa: S324
+    write_private(path, f"{USER}:{{SSHA}}{b64encode(digest + salt).decode()}\n")
+    if worker is not None:
+        os.chown(path, worker.pw_uid, worker.pw_gid)
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -142,11 +142,19 @@ def wheel(package: str) -> Path:
 
 
 def connected(settings: Settings) -> Settings:
-    """Return the settings of a client of the running stack: its MLflow, its Redis."""
+    """Return the settings of a client of the running stack: its MLflow, its Redis, its inbox."""
     password = secret(Layout.of(settings).keys, "redis")
     if not settings.mlflow:
         url = f"http://{LOOPBACK}:{settings.mlflow_port}{MLFLOW_PATH}"
         settings = replace(settings, mlflow=url, mlflow_user=MLFLOW_ADMIN)
+    if not settings.mail_host:  # mails go to the stack's own inbox
+        settings = replace(
+            settings,
+            mail_host=LOOPBACK,
+            mail_port=settings.smtp_port,
+            mail_tls="none",
+            mail_to=settings.mail_to or settings.mail_from,
+        )
     return replace(
         settings,
         home=str(settings.home_path),

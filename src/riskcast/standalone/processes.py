@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 
+import riskcast
 from riskcast.core.settings import LOOPBACK, PREFIX, Settings
 from riskcast.standalone import postgres
 from riskcast.standalone.health import Answers, Ended, Health, Http, Runs
@@ -22,7 +23,7 @@ from riskcast.standalone.layout import (
     repository,
     wheel,
 )
-from riskcast.standalone.secrets import fernet_key, secret
+from riskcast.standalone.secrets import CONSOLE, fernet_key, secret
 
 # Servers of one machine side by side: library threads that spin would starve each other.
 COMMON = MappingProxyType(
@@ -98,8 +99,10 @@ def declare(settings: Settings, layout: Layout) -> tuple[Process, ...]:
         *_mlflow(settings, layout, ours),
         *_airflow(settings, layout, ours),
         *(_slot(settings, ours, slot) for slot in ("blue", "green")),
+        _inbox(settings, layout, ours),
         _nginx(settings, layout),
         _watch(ours),
+        _dashboard(settings, ours),
     )
 
 
@@ -318,6 +321,39 @@ def _nginx(settings: Settings, layout: Layout) -> Process:
         host=settings.host,
         stop_signal="QUIT",  # finishes the requests it has
         stop_seconds=15,
+    )
+
+
+def _inbox(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> Process:
+    secret(layout.keys, CONSOLE)
+    return Process(
+        "inbox",
+        _python("riskcast.inbox"),
+        Http(f"http://{LOOPBACK}:{settings.inbox_port}/health"),
+        environment=ours,
+        port="inbox_port",
+    )
+
+
+def _dashboard(settings: Settings, ours: Mapping[str, str]) -> Process:
+    options = {
+        "server.address": LOOPBACK,
+        "server.port": settings.dashboard_port,
+        "server.baseUrlPath": "dashboard",
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    script = Path(riskcast.__file__).parent / "dashboard" / "__main__.py"
+    given = (part for name, value in options.items() for part in (f"--{name}", value))
+    return Process(
+        "dashboard",
+        _python("streamlit", "run", str(script), *given),
+        Http(f"http://{LOOPBACK}:{settings.dashboard_port}/dashboard/_stcore/health"),
+        needs=("nginx",),
+        environment=ours,
+        port="dashboard_port",
     )
 
 
