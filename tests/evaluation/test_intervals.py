@@ -124,6 +124,11 @@ def test_the_worst_stretch_of_coverage_is_found():
     assert np.isnan(intervals.worst_coverage(rows[:100], 80))
 
 
+def test_no_session_has_no_scores():
+    with pytest.raises(NotEnoughHistory, match="nothing to score"):
+        intervals.summary(by_hand().clear())
+
+
 def test_too_few_outcomes_are_refused():
     with pytest.raises(NotEnoughHistory):
         intervals.calibrated(*record(MIN_RATIOS), LINEAR)

@@ -202,7 +202,14 @@ def summary(published: pl.DataFrame) -> dict[str, float]:
     """Return coverage, worst rolling coverage and interval score per level, and the mean CRPS.
 
     Scores are in basis points of rv_5d; there is no CRPS where only ends are known.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If there is no session.
     """
+    if published.is_empty():
+        raise NotEnoughHistory("no session has intervals and an outcome; nothing to score")
     found = {
         f"{name}_{level}": value
         for level in LEVELS

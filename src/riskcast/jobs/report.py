@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from riskcast.core.errors import NotEnoughHistory
 from riskcast.evaluation import attribution, diagnostics, intervals, regimes, rivals
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import gain, score
@@ -102,9 +103,23 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
     return replace(
         evidence,
         rival_states=compare_methods(features, k=len(figures.CLASSES), seed=SEED),
-        rival_regimes=rivals.regime_scores(record, features, product, start=start),
-        rival_intervals=rivals.interval_scores(record, features, product, start=start),
+        rival_regimes=_if_old_enough(rivals.regime_scores, record, features, product, start),
+        rival_intervals=_if_old_enough(rivals.interval_scores, record, features, product, start),
     )
+
+
+def _if_old_enough(
+    scores: Callable[..., Scores],
+    record: pl.DataFrame,
+    features: pl.DataFrame,
+    product: Product,
+    start: date,
+) -> Scores:
+    # Rivals learn from more outcomes than what is published needs; a young record has no rival.
+    try:
+        return scores(record, features, product, start=start)
+    except NotEnoughHistory:
+        return {}
 
 
 def render(evidence: Evidence) -> str:
