@@ -72,7 +72,8 @@ def watch(
     if not due:
         return
     names, x = watched(features, labels, losses, recipe)
-    rows = np.searchsorted(features["known_at"].to_numpy(), np.array(due, "datetime64[us]"))
+    instants = pl.Series(due, dtype=features["known_at"].dtype)
+    rows = features["known_at"].search_sorted(instants).to_numpy().astype(np.int64)
     # Forecasts begin anew with each champion; only what the pool reads can lack a value.
     yield from _missing(names[:-2], x[:, :-2], rows, due, float(settings.limit_missing))
     try:
