@@ -105,7 +105,12 @@ def test_another_champion_in_mlflow_is_rolled_out_and_serves(settings, block):
     first = registry.load(DAILY_RISK.name, CHAMPION)
     tags = {"asset": settings.asset_symbol, "verdict": "promote"}
     again = registry.register(
-        DAILY_RISK.name, first.model, metrics={}, params={}, lineage={}, tags=tags,
+        DAILY_RISK.name,
+        first.model,
+        metrics={},
+        params={},
+        lineage={},
+        tags=tags,
         golden=first.golden,
     )
     for version in (again, first.version):

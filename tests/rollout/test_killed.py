@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a rollout: one champion, loadable, and the rollout goes on to its end."""
+"""kill -9 amid a rollout: one champion, loadable, and the rollout goes on to its end."""
 
 import os
 import random
@@ -13,7 +13,10 @@ from tests.rollout.rollout_house import PRODUCT, until
 from riskcast.rollout import Phase
 
 pytestmark = pytest.mark.stack
-RESUME = "from riskcast.cli import main; import sys; sys.argv = ['riskcast', 'rollout', 'resume']; main()"
+RESUME = (
+    "import sys; sys.argv = ['riskcast', 'rollout', 'resume']\n"
+    "from riskcast.cli import main; main()"
+)
 
 
 def resume(house):

@@ -25,6 +25,7 @@ RiskcastError
 │   ├── RolloutRefused       it may not be: gate, pin, approval, or nothing to return to
 │   ├── RolloutUnderWay      another rollout of the product has not ended
 │   └── RolloutAborted       a check failed on the way
+├── MailFailed               a mail was too large, or the server did not take it
 ├── ServingError             answered by the API as a named 4xx or 503
 │   ├── FeatureMissing       a value the model needs is not stored
 │   ├── FeatureStale         a stored value is older than its table allows
@@ -166,6 +167,10 @@ class RolloutUnderWay(RolloutError):
 
 class RolloutAborted(RolloutError):
     code = "rollout-aborted"
+
+
+class MailFailed(RiskcastError):
+    code = "mail"
 
 
 class ServingError(RiskcastError):

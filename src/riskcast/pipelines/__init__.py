@@ -4,15 +4,34 @@ from riskcast.core.errors import DeclarationError
 from riskcast.pipelines.daily_risk import (
     DEPLOY,
     FIT_REGIMES,
+    FORECAST_DAILY,
+    MACRO_RELEASE,
     MARKET_DAILY,
     ROLLBACK,
     TRAIN_DAILY_RISK,
 )
-from riskcast.pipelines.spec import Pipeline, Size, Step, ancestry, command, tables_written
+from riskcast.pipelines.spec import (
+    RELEASES,
+    SESSION_CLOSE,
+    Pipeline,
+    Size,
+    Step,
+    ancestry,
+    command,
+    manifest_key,
+    tables_written,
+)
 
-PIPELINES: dict[str, Pipeline] = {
-    p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK, DEPLOY, ROLLBACK)
-}
+ALL = (
+    MARKET_DAILY,
+    MACRO_RELEASE,
+    FORECAST_DAILY,
+    FIT_REGIMES,
+    TRAIN_DAILY_RISK,
+    DEPLOY,
+    ROLLBACK,
+)
+PIPELINES: dict[str, Pipeline] = {p.name: p for p in ALL}
 
 # From an empty lake to a served forecast, in this order.
 FIRST_RUN = (MARKET_DAILY, TRAIN_DAILY_RISK)
@@ -29,12 +48,16 @@ def pipeline(name: str) -> Pipeline:
 
 __all__ = [
     "FIRST_RUN",
+    "MARKET_DAILY",
     "PIPELINES",
+    "RELEASES",
+    "SESSION_CLOSE",
     "Pipeline",
     "Size",
     "Step",
     "ancestry",
     "command",
+    "manifest_key",
     "pipeline",
     "tables_written",
 ]
