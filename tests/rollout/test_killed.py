@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a rollout: one champion, loadable, and it goes on to its end."""
+"""kill -9 amid a rollout: one champion, loadable, and the rollout goes on to its end."""
 
 import os
 import random
@@ -14,8 +14,8 @@ from riskcast.rollout import Phase
 
 pytestmark = pytest.mark.stack
 RESUME = (
-    "from riskcast.cli import main; import sys; "
-    "sys.argv = ['riskcast', 'rollout', 'resume']; main()"
+    "import sys; sys.argv = ['riskcast', 'rollout', 'resume']\n"
+    "from riskcast.cli import main; main()"
 )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from riskcast.pipelines.spec import RELEASES, SESSION_CLOSE, Pipeline, Size, Step
 from riskcast.products import DAILY_RISK
@@ -255,17 +256,21 @@ FIT_REGIMES = Pipeline(
     steps=(FIT_REGIMES_DUE,),
 )
 
+WHO = MappingProxyType({"who": "Who asks.", "why": "Reason, kept in the ledger."})
+
 DEPLOY = Pipeline(
     "deploy",
     "Roll out a version: load, golden requests, mirror, canary, flip, bake.",
     tags=("daily_risk", "rollout"),
+    params=MappingProxyType({"version": "Version; empty: the newest that passed the gate.", **WHO}),
     steps=(
         Step(
             "deploy",
             "riskcast.jobs.deploy:deploy",
-            uses=("registry", "lake", "settings"),
+            uses=("registry", "lake", "settings", "params"),
             product=DAILY_RISK,
             commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            live_only=True,
             retries=0,
         ),
     ),
@@ -275,13 +280,15 @@ ROLLBACK = Pipeline(
     "rollback",
     "Return to the champion before.",
     tags=("daily_risk", "rollout"),
+    params=WHO,
     steps=(
         Step(
             "rollback",
             "riskcast.jobs.deploy:rollback",
-            uses=("registry", "lake", "settings"),
+            uses=("registry", "lake", "settings", "params"),
             product=DAILY_RISK,
             commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            live_only=True,
             retries=0,  # a second one would take back what served before that
         ),
     ),
