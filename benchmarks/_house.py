@@ -35,7 +35,7 @@ from riskcast.lake import open_lake
 from riskcast.models.served import ServedModel
 from riskcast.products import DAILY_RISK
 from riskcast.registry import Registry
-from riskcast.routing.nginx import NginxRouter, Site, active_folder, render
+from riskcast.routing.nginx import NginxRouter, Site, active_folder, render, site_of
 from riskcast.serving.auth import ensure_api_key
 from riskcast.standalone.layout import repository
 from riskcast.standalone.processes import COMMON, riskcast_environment
@@ -72,7 +72,8 @@ class House:
             green_port=str(ports[2]),
         )
         self.url = f"http://127.0.0.1:{self.settings.api_port}"
-        self.router = NginxRouter(active_folder(self.settings), self.url)
+        site = replace(site_of(self.settings), access_log=folder / "door" / "access.log")
+        self.router = NginxRouter(site, self.url)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.key = ""
 
@@ -152,6 +153,7 @@ class House:
             access_log=folder / "access.log",
             worker=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else "",
             routes={DAILY_RISK.route: PRODUCT},
+            shares=self.settings.canary_shares,
         )
         template = (repository() / "nginx" / "nginx.conf.template").read_text()
         if template.count(LIMIT) != 2:

@@ -38,6 +38,7 @@ SERVERS = (
     "blue",
     "green",
     "nginx",
+    "rollout-watch",
 )
 HEARTBEATS = {
     "airflow-scheduler": "scheduler",

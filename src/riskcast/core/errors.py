@@ -22,6 +22,10 @@ RiskcastError
 │   └── ArtifactRefused      a model file is unknown, altered or not data-only
 ├── GateRefused              a candidate failed the gate; the champion stays
 ├── MailFailed               a mail was too large, or the server did not take it
+├── RolloutError             a version could not be rolled out; what served goes on serving
+│   ├── RolloutRefused       it may not be: gate, pin, approval, or nothing to return to
+│   ├── RolloutUnderWay      another rollout of the product has not ended
+│   └── RolloutAborted       a check failed on the way
 ├── ServingError             answered by the API as a named 4xx or 503
 │   ├── FeatureMissing       a value the model needs is not stored
 │   ├── FeatureStale         a stored value is older than its table allows
@@ -151,6 +155,22 @@ class GateRefused(RiskcastError):
 
 class MailFailed(RiskcastError):
     code = "mail"
+
+
+class RolloutError(RiskcastError):
+    code = "rollout"
+
+
+class RolloutRefused(RolloutError):
+    code = "rollout-refused"
+
+
+class RolloutUnderWay(RolloutError):
+    code = "rollout-under-way"
+
+
+class RolloutAborted(RolloutError):
+    code = "rollout-aborted"
 
 
 class ServingError(RiskcastError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,8 +16,18 @@ LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here", "docker", "ecs")
-REGIMES = ("terciles", "50-85")
 MAIL_TLS = ("starttls", "tls", "none")
+ROUTERS = ("nginx", "alb")
+MOST_CANARY = 50  # percent; a share above it would leave the proven model the smaller one
+REGIMES = ("terciles", "50-85")
+APPROVALS = ("none", "tag")
+NUMBERS = (
+    "rollout_step",
+    "rollout_bake",
+    "rollout_max_errors",
+    "rollout_max_slowdown",
+    "rollout_max_divergence",
+)
 
 
 def _setting(default: str, doc: str) -> str:
@@ -72,6 +83,28 @@ class Settings:
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
     slot: str = _setting("blue", "Colour of this model server process.")
+    router: str = _setting("nginx", "What moves traffic between the colours: nginx or alb.")
+    canary_steps: str = _setting(
+        "5,25,50", "Shares of traffic, in percent, that a new model may get before all; at most 50."
+    )
+    rollout_step: str = _setting(
+        "5", "Seconds of mirrored requests, and of each canary share, of a rollout."
+    )
+    rollout_bake: str = _setting(
+        "10", "Seconds that all traffic is watched before a new model is champion."
+    )
+    rollout_max_errors: str = _setting(
+        "0.01", "Share of failed requests above which a rollout is aborted."
+    )
+    rollout_max_slowdown: str = _setting(
+        "3", "95th percentile of latency over the serving colour's that aborts a rollout."
+    )
+    rollout_max_divergence: str = _setting(
+        "0.5", "Difference of ln rv between the colours that aborts a rollout."
+    )
+    approval: str = _setting(
+        "none", "Who must allow a rollout: none, or tag (approved=<who> on the version in MLflow)."
+    )
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
     )
@@ -96,8 +129,10 @@ class Settings:
             ("source", SOURCES),
             ("market", MARKETS),
             ("place", PLACES),
+            ("router", ROUTERS),
             ("regimes", REGIMES),
             ("mail_tls", MAIL_TLS),
+            ("approval", APPROVALS),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -114,6 +149,11 @@ class Settings:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
         self._check_mail()
         self._check_place()
+        if not self.canary_shares or self.canary_shares[-1] > MOST_CANARY:
+            raise SettingsError(
+                f"RISKCAST_CANARY_STEPS={self.canary_steps!r}: give whole percents from 1 to "
+                f"{MOST_CANARY}, rising, with commas between, such as 5,25,50"
+            )
         for name in (
             "api_port",
             "blue_port",
@@ -144,6 +184,7 @@ class Settings:
             raise SettingsError("RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=<file>")
         if self.mail_user and self.mail_tls == "none" and self.mail_host != LOOPBACK:
             raise SettingsError("RISKCAST_MAIL_TLS=none would send the password in the clear")
+        _check_numbers({name: getattr(self, name) for name in NUMBERS})
 
     @property
     def live(self) -> bool:
@@ -158,6 +199,12 @@ class Settings:
     @property
     def mail_recipients(self) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.mail_to.split(",") if part.strip())
+    def canary_shares(self) -> tuple[int, ...]:
+        """Rising shares in percent; empty where the setting is not a list of them."""
+        given = [part.strip() for part in self.canary_steps.split(",")]
+        shares = tuple(int(part) for part in given if part.isdigit() and len(part) < 4)
+        rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
+        return shares if rising and len(shares) == len(given) else ()
 
     @property
     def home_path(self) -> Path:
@@ -194,6 +241,12 @@ class Settings:
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a 0600 file."""
         return self.home_path / "keys"
+
+
+def _check_numbers(given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
+            raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number, e.g. 0.5")
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

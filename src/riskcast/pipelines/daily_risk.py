@@ -1,4 +1,4 @@
-"""The daily product's pipelines: market_daily, macro_release, fit_regimes, train_daily_risk."""
+"""The daily product's pipelines: data, forecasts, training and rollout."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +9,8 @@ from riskcast.tables import bronze, gold, output, silver
 
 # Announced by monitoring when the market has left what the champion was fitted to.
 DRIFT = "drift"
+# Announced when an alias or a stage has been moved in the registry by hand.
+ALIAS = "model_alias"
 
 INGEST_SESSIONS = Step(
     "ingest_sessions",
@@ -237,8 +239,8 @@ TRAIN_DAILY_RISK = Pipeline(
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
             ),
-            writes=(output.DEPLOYMENTS,),
             uses=("registry", "lake", "window", "settings"),
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
             product=DAILY_RISK,
             size=Size.LARGE,
             live_only=True,
@@ -255,4 +257,39 @@ FIT_REGIMES = Pipeline(
     schedule="0 5 * * 6",
     tags=("daily_risk", "training"),
     steps=(FIT_REGIMES_DUE,),
+)
+
+DEPLOY = Pipeline(
+    "deploy",
+    "Roll out a version: load, golden requests, mirror, canary, flip, bake.",
+    tags=("daily_risk", "rollout"),
+    on=(ALIAS,),
+    steps=(
+        Step(
+            "deploy",
+            "riskcast.jobs.deploy:deploy",
+            uses=("registry", "lake", "settings"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            retries=0,
+            live_only=True,
+        ),
+    ),
+)
+
+ROLLBACK = Pipeline(
+    "rollback",
+    "Return to the champion before.",
+    tags=("daily_risk", "rollout"),
+    steps=(
+        Step(
+            "rollback",
+            "riskcast.jobs.deploy:rollback",
+            uses=("registry", "lake", "settings"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            retries=0,  # a second one would take back what served before that
+            live_only=True,
+        ),
+    ),
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from riskcast.core.clock import wall
 from riskcast.core.errors import ArtifactRefused, ModelMissing, RegistryError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, PREVIOUS = "champion", "previous"
+GOLDEN = "golden.json"
 _PARAMS = 100  # what MLflow takes in one call
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: an unset alias
 # MLflow takes these from the environment only. What an operator has set stays.
@@ -40,12 +42,19 @@ _QUIET = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A verified model and what the registry says of it."""
+    """A verified model and what the registry says of it.
+
+    Attributes
+    ----------
+    golden : tuple of mapping
+        Requests and the answers that the training process computed, sealed with the model.
+    """
 
     model: ServedModel
     version: str
     digest: str
     tags: Mapping[str, str]
+    golden: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class ModelVersion:
     ----------
     created_at : float
         Seconds since the epoch.
+    stage : str
+        MLflow's legacy stage: None, Staging, Production or Archived.
     """
 
     version: str
@@ -65,6 +76,7 @@ class ModelVersion:
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    stage: str = "None"
 
 
 class Registry:
@@ -90,6 +102,7 @@ class Registry:
         tags: Mapping[str, str],
         example: Mapping[str, float] | None = None,
         artifacts: Mapping[str, bytes] | None = None,
+        golden: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """Log a run with the sealed model and return the version registered from it.
 
@@ -105,8 +118,11 @@ class Registry:
             One row of inputs for the UI.
         artifacts : mapping of file name to content, optional
             Shown with the run under ``report/``, apart from the model: never read back.
+        golden : sequence of mapping
+            JSON-able requests with their answers, sealed with the model.
         """
-        sealed = artifact.seal(model.dump())
+        recorded = {GOLDEN: json.dumps(golden).encode()} if golden else {}
+        sealed = artifact.seal({**model.dump(), **recorded})
         every = {
             **tags,
             "product": product,
@@ -152,8 +168,49 @@ class Registry:
         with self._asking(f"set {product}@{name}"):
             self._client.set_registered_model_alias(product, name, version)
 
-    def versions(self, product: str) -> list[ModelVersion]:
-        """Return all versions, newest first; none if the product has no model yet."""
+    def delete_alias(self, product: str, name: str) -> None:
+        """Take the alias from whatever version carries it, if any does."""
+        with self._asking(f"delete {product}@{name}"):
+            self._client.delete_registered_model_alias(product, name)
+
+    def assign(
+        self, product: str, aliases: Mapping[str, str | None], stages: Mapping[str, str]
+    ) -> None:
+        """Make aliases and stages so, in the order given; what is so already is not touched.
+
+        An alias of None is taken away.
+        """
+        found = {v.version: v for v in self.versions(product, metrics=False)}
+        held = {alias: v.version for v in found.values() for alias in v.aliases}
+        for alias, wanted in aliases.items():
+            if wanted is None and alias in held:
+                self.delete_alias(product, alias)
+            elif wanted is not None and held.get(alias) != wanted:
+                self.set_alias(product, alias, wanted)
+        for version, stage in stages.items():
+            if version in found and found[version].stage != stage:
+                self._set_stage(product, version, stage)
+
+    def tag(self, product: str, version: str, key: str, value: str | None) -> None:
+        """Set a tag of a version, take it away with None; what is so already is not touched."""
+        if self._version(product, version).tags.get(key) == value:
+            return
+        with self._asking(f"tag {product} version {version}"):
+            if value is None:
+                self._client.delete_model_version_tag(product, version, key)
+            else:
+                self._client.set_model_version_tag(product, version, key, value[:5000])
+
+    def _set_stage(self, product: str, version: str, stage: str) -> None:
+        with self._asking(f"set the stage of {product} version {version}"), catch_warnings():
+            simplefilter("ignore", FutureWarning)  # deprecated, and still what people click
+            self._client.transition_model_version_stage(product, version, stage)
+
+    def versions(self, product: str, *, metrics: bool = True) -> list[ModelVersion]:
+        """Return all versions, newest first; none if the product has no model yet.
+
+        Without `metrics` theirs are empty and the runs are not asked for.
+        """
         named = self._find(
             lambda: self._client.get_registered_model(product), f"list versions of {product}"
         )
@@ -161,11 +218,10 @@ class Registry:
             return []
         with self._asking(f"list versions of {product}"):
             found = list(_pages(self._client.search_model_versions, f"name='{product}'"))
-            experiment = self._experiment(product)
-            runs = _pages(self._client.search_runs, [experiment])
-            metrics = {run.info.run_id: run.data.metrics for run in runs}
+            runs = _pages(self._client.search_runs, [self._experiment(product)]) if metrics else ()
+            scored = {run.info.run_id: run.data.metrics for run in runs}
         return sorted(
-            (_described(v, named.aliases, metrics.get(v.run_id, {})) for v in found),
+            (_described(v, named.aliases, scored.get(v.run_id, {})) for v in found),
             key=lambda version: -int(version.version),
         )
 
@@ -189,8 +245,10 @@ class Registry:
                 f"{where}: its files have digest {actual[:12]}, registered was "
                 f"{(promised or 'none')[:12]}; train again or roll back to another version"
             )
-        model = ServedModel.load(artifact.verify(sealed))
-        return LoadedModel(model, str(found.version), actual, dict(found.tags))
+        files = artifact.verify(sealed)
+        golden = _golden(files.pop(GOLDEN, b"[]"))
+        model = ServedModel.load(files)
+        return LoadedModel(model, str(found.version), actual, dict(found.tags), golden)
 
     def promote(self, product: str, version: str, *, who: str, why: str) -> str | None:
         """Make a version champion; return the champion before it, which becomes `previous`.
@@ -305,6 +363,16 @@ class Registry:
         return str(created.version)
 
 
+def _golden(content: bytes) -> tuple[Mapping[str, Any], ...]:
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactRefused(f"{GOLDEN} is no JSON: {error}") from error
+    if not isinstance(said, list) or not all(isinstance(each, dict) for each in said):
+        raise ArtifactRefused(f"{GOLDEN} is no list of requests")
+    return tuple(said)
+
+
 def _described(
     found: Any, aliases: Mapping[str, str], metrics: Mapping[str, float]
 ) -> ModelVersion:
@@ -317,6 +385,7 @@ def _described(
         aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == version)),
         tags=dict(found.tags),
         metrics=dict(metrics),
+        stage=found.current_stage or "None",
     )
 
 

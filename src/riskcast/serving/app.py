@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,8 @@ from riskcast.serving.http import Manners, add_error_handlers
 from riskcast.serving.live import Live
 from riskcast.serving.metrics import Metrics
 from riskcast.serving.routes import router
+from riskcast.serving.shadow import Sink
+from riskcast.serving.shadow import router as shadow_router
 from riskcast.serving.spool import Spool
 
 ROUTE = "/predict"
@@ -66,9 +69,11 @@ def create_app(
         app.state.replays = CapacityLimiter(REPLAYS)
         spool.start()
         live.start()
+        shadow = asyncio.create_task(app.state.shadow.work())
         try:
             yield
         finally:
+            shadow.cancel()
             live.stop()
             spool.stop()
 
@@ -81,11 +86,12 @@ def create_app(
         redirect_slashes=False,  # one path each; a redirect would drop the body of some clients
     )
     app.state.live, app.state.keys = live, Keys(settings.keys_path)
-    app.state.spool = spool
+    app.state.spool, app.state.shadow = spool, Sink(live)
     app.state.metrics = Metrics(live)
     app.add_middleware(Manners, live=live, metrics=app.state.metrics)
     add_error_handlers(app)
     app.include_router(router)
+    app.include_router(shadow_router)
     return app
 
 

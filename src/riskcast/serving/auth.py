@@ -24,8 +24,8 @@ from riskcast.core.settings import Settings
 from riskcast.serving.errors import Refusal
 
 KEYS_FILE = "api_keys.json"
-KEY_FILE = "api.key"
-PREDICT, OBSERVE = "predict", "observe"
+KEY_FILE, ADMIN_KEY_FILE = "api.key", "admin.key"
+PREDICT, OBSERVE, ADMIN = "predict", "observe", "admin"
 _HOW = "Send the header X-API-Key; the default key lies in <home>/keys/api.key."
 
 _x_api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description=_HOW)
@@ -122,16 +122,25 @@ def ensure_api_key(settings: Settings) -> Path:
     SettingsError
         If the keys file exists but cannot be read; it is never overwritten then.
     """
+    return _ensure_key(settings, KEY_FILE, "default", (PREDICT, OBSERVE))
+
+
+def ensure_admin_key(settings: Settings) -> Path:
+    """Make the key of those who move traffic, like `ensure_api_key`; it opens everything."""
+    return _ensure_key(settings, ADMIN_KEY_FILE, "admin", (PREDICT, OBSERVE, ADMIN))
+
+
+def _ensure_key(settings: Settings, file_name: str, client: str, scopes: tuple[str, ...]) -> Path:
     folder = settings.keys_path
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    path = folder / KEY_FILE
+    path = folder / file_name
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
     except FileExistsError:
         path.chmod(0o600)
-    add_client(settings, "default", path.read_text().strip(), (PREDICT, OBSERVE))
+    add_client(settings, client, path.read_text().strip(), scopes)
     return path
 
 

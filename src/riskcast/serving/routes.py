@@ -64,7 +64,7 @@ async def predict(request: Request, client: Annotated[Client, Depends(needs(PRED
     table = live.product.features
     check_given(asked.feature_vector, table)
     loaded = request.state.model = live.current_model()
-    row, mode = await _row(request, live, asked.as_of_date)
+    row, mode = await row_for(request, live, asked.as_of_date)
     clock, model = live.clock(), loaded.model
     said = answer(loaded, row, asked.feature_vector, table) | {
         "mode": "what_if" if asked.feature_vector else mode,
@@ -126,7 +126,8 @@ def recorded(said: Mapping[str, Any], client: str, started: float) -> dict[str, 
     }
 
 
-async def _row(request: Request, live: Live, asked: date | None) -> tuple[FeatureRow, str]:
+async def row_for(request: Request, live: Live, asked: date | None) -> tuple[FeatureRow, str]:
+    """Return the features of the session asked for, and whether they are stored or replayed."""
     latest = live.row
     if asked is None or (latest is not None and asked == latest.session):
         return live.latest_row(), "online"

@@ -7,8 +7,7 @@ import pwd
 from collections.abc import Callable
 
 from riskcast.core.settings import LOOPBACK, Settings
-from riskcast.products import PRODUCTS
-from riskcast.routing.nginx import Site, active_folder, render
+from riskcast.routing.nginx import render, site_of
 from riskcast.standalone import postgres
 from riskcast.standalone.layout import Layout, repository
 from riskcast.standalone.secrets import secret, write_private
@@ -29,9 +28,10 @@ def configure(settings: Settings, layout: Layout, tell: Callable[[str], None]) -
         If the file of API keys cannot be read.
     """
     # Imported here: the API's own packages are needed for this one call.
-    from riskcast.serving.auth import ensure_api_key
+    from riskcast.serving.auth import ensure_admin_key, ensure_api_key
 
     ensure_api_key(settings)
+    ensure_admin_key(settings)
     postgres.prepare(layout, tell)
     _redis(settings, layout)
     _nginx(settings, layout, tell)
@@ -56,27 +56,19 @@ def _redis(settings: Settings, layout: Layout) -> None:
 
 
 def _nginx(settings: Settings, layout: Layout, tell: Callable[[str], None]) -> None:
-    folder, access_log = layout.home / "nginx", layout.logs / "nginx-access.log"
-    active = active_folder(settings)
+    folder = layout.home / "nginx"
+    # Under root, nginx's workers give up root; they still must see which colour is active.
+    worker = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    site = site_of(settings, worker=f"{worker.pw_name} {_group(worker)}" if worker else "")
+    active, access_log = site.active, site.access_log
     active.mkdir(parents=True, exist_ok=True)
     (folder / "temp").mkdir(exist_ok=True)
     if access_log.exists() and access_log.stat().st_size > ACCESS_LOG_BYTES:
         access_log.replace(access_log.with_suffix(".log.1"))
-    # Under root, nginx's workers give up root; they still must see which colour is active.
-    worker = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     if worker is not None:
         active.chmod(0o755)
         folder.chmod(0o755)
         postgres.grant_search(active / "any", worker, tell)
-    site = Site(
-        listen=f"{settings.host}:{settings.api_port}",
-        blue=f"{LOOPBACK}:{settings.blue_port}",
-        green=f"{LOOPBACK}:{settings.green_port}",
-        active=active,
-        access_log=access_log,
-        worker=f"{worker.pw_name} {_group(worker)}" if worker else "",
-        routes={product.route: product.name for product in PRODUCTS.values()},
-    )
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
     write_private(folder / "nginx.conf", render(template, site))
 

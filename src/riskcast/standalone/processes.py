@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from riskcast.core.settings import LOOPBACK, PREFIX, Settings
 from riskcast.standalone import postgres
-from riskcast.standalone.health import Answers, Ended, Health, Http
+from riskcast.standalone.health import Answers, Ended, Health, Http, Runs
 from riskcast.standalone.layout import (
     Layout,
     airflow_password_file,
@@ -95,6 +95,7 @@ def declare(settings: Settings, layout: Layout) -> tuple[Process, ...]:
         *_airflow(settings, layout, ours),
         *(_slot(settings, ours, slot) for slot in ("blue", "green")),
         _nginx(settings, layout),
+        _watch(ours),
     )
 
 
@@ -298,6 +299,17 @@ def _nginx(settings: Settings, layout: Layout) -> Process:
         host=settings.host,
         stop_signal="QUIT",  # finishes the requests it has
         stop_seconds=15,
+    )
+
+
+def _watch(ours: Mapping[str, str]) -> Process:
+    command = str(Path(sys.executable).with_name("riskcast"))
+    return Process(
+        "rollout-watch",
+        (command, "rollout", "watch"),
+        Runs(),
+        needs=("mlflow", "nginx"),
+        environment=ours,
     )
 
 

@@ -115,7 +115,7 @@ DEPLOYMENTS = Table(
         Column("event_id", Kind.TEXT, "Unique id of the event."),
         Column("at", Kind.INSTANT, "UTC instant it took effect."),
         col.PRODUCT,
-        Column("action", Kind.TEXT, "promote, rollback, flip, abort."),
+        Column("action", Kind.TEXT, "promote, rollback, canary, flip, abort, refuse, pin, unpin."),
         col.MODEL_VERSION,
         Column("previous", Kind.TEXT, "Version served before, empty at first.", nullable=True),
         Column("who", Kind.TEXT, "Person or job."),
@@ -123,5 +123,36 @@ DEPLOYMENTS = Table(
     ),
     key=("event_id",),
     time="at",
+    write=Write.APPEND,
+)
+
+ROLLOUTS = Table(
+    Layer.OUTPUT,
+    "rollouts",
+    "Every transition of every rollout; the newest row of a rollout is its state.",
+    columns=(
+        col.PRODUCT,
+        Column("number", Kind.INT, "Rollouts of a product are counted from 1.", low=1),
+        Column("step", Kind.INT, "Transitions of the rollout before this one.", low=0),
+        Column("action", Kind.TEXT, "What was asked for.", choices=("promote", "rollback")),
+        col.MODEL_VERSION,
+        Column("previous", Kind.TEXT, "Champion when it was asked for.", nullable=True),
+        Column("slot", Kind.TEXT, "Colour that loads the version.", choices=("blue", "green")),
+        Column(
+            "phase", Kind.TEXT, "idle, load, golden, mirror, canary, flip, bake, done, aborted."
+        ),
+        Column("share", Kind.INT, "Percent of the traffic during a canary.", low=0, high=100),
+        Column("asked_at", Kind.INSTANT, "UTC instant of the request."),
+        Column("at", Kind.INSTANT, "UTC instant the phase began."),
+        Column("who", Kind.TEXT, "Person or job that asked."),
+        Column("why", Kind.TEXT, "Reason in words."),
+        Column("reason", Kind.TEXT, "Why it was aborted, empty otherwise."),
+        Column("settled", Kind.BOOL, "Whether the end was made true of servers and registry."),
+        Column("writer", Kind.TEXT, "Id of the write: of two at once, one is kept."),
+    ),
+    key=("product", "number", "step"),
+    time="at",
+    # Only the first row of a key is kept, on a folder and on S3 alike, so that of two processes
+    # which start or move a rollout at once one is told that it lost.
     write=Write.APPEND,
 )
