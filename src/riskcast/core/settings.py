@@ -115,6 +115,12 @@ class Settings:
         "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
     )
     cores: str = _setting("2", "Processor cores a training step may use.")
+    limit_missing: str = _setting("0.05", "Share of a month's values of a column that may lack.")
+    limit_psi: str = _setting("0.2", "Fixed PSI limit shown beside the calibrated bound.")
+    limit_drift_share: str = _setting("0.3", "Share of drifted columns that asks for a retraining.")
+    limit_rmse: str = _setting("0.2", "Share by which realised RMSE may exceed what was promised.")
+    cool_down: str = _setting("20", "Sessions after a retraining or rollback before the next.")
+    retrains: str = _setting("4", "Retrainings a year that drift may ask for.")
     mail_host: str = _setting("", "SMTP server of mails, SES's included. Empty: no mail is sent.")
     mail_port: str = _setting("587", "Port of the SMTP server.")
     mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")
@@ -149,6 +155,7 @@ class Settings:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
         self._check_mail()
         self._check_place()
+        _check_numbers({name: getattr(self, name) for name in NUMBERS})
         if not self.canary_shares or self.canary_shares[-1] > MOST_CANARY:
             raise SettingsError(
                 f"RISKCAST_CANARY_STEPS={self.canary_steps!r}: give whole percents from 1 to "
@@ -184,7 +191,6 @@ class Settings:
             raise SettingsError("RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=<file>")
         if self.mail_user and self.mail_tls == "none" and self.mail_host != LOOPBACK:
             raise SettingsError("RISKCAST_MAIL_TLS=none would send the password in the clear")
-        _check_numbers({name: getattr(self, name) for name in NUMBERS})
 
     @property
     def live(self) -> bool:
@@ -199,6 +205,8 @@ class Settings:
     @property
     def mail_recipients(self) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.mail_to.split(",") if part.strip())
+
+    @property
     def canary_shares(self) -> tuple[int, ...]:
         """Rising shares in percent; empty where the setting is not a list of them."""
         given = [part.strip() for part in self.canary_steps.split(",")]

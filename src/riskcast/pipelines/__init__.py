@@ -10,6 +10,7 @@ from riskcast.pipelines.daily_risk import (
     ROLLBACK,
     TRAIN_DAILY_RISK,
 )
+from riskcast.pipelines.monitor import MONITOR
 from riskcast.pipelines.spec import (
     RELEASES,
     SESSION_CLOSE,
@@ -32,6 +33,7 @@ PIPELINES: dict[str, Pipeline] = {
         TRAIN_DAILY_RISK,
         DEPLOY,
         ROLLBACK,
+        MONITOR,
     )
 }
 

@@ -9,6 +9,8 @@ from riskcast.tables import bronze, gold, output, silver
 
 # Announced by monitoring when the market has left what the champion was fitted to.
 DRIFT = "drift"
+# Announced by monitoring when the champion's realised loss has left its bound.
+GUARDRAIL = "guardrail"
 # Announced when an alias or a stage has been moved in the registry by hand.
 ALIAS = "model_alias"
 
@@ -281,6 +283,7 @@ ROLLBACK = Pipeline(
     "rollback",
     "Return to the champion before.",
     tags=("daily_risk", "rollout"),
+    on=(GUARDRAIL,),
     steps=(
         Step(
             "rollback",

@@ -74,7 +74,7 @@ LOSSES = Table(
     columns=(
         col.PRODUCT,
         Column("evaluation", Kind.TEXT, "walk_forward for candidates, live for what served."),
-        Column("recipe", Kind.TEXT, "Digest of the recipe the model belongs to."),
+        Column("recipe", Kind.TEXT, "Digest of the recipe; of live rows the registry version."),
         Column("model", Kind.TEXT, "Candidate, pool, benchmark or role."),
         col.SYMBOL,
         col.DATE,
@@ -154,5 +154,56 @@ ROLLOUTS = Table(
     time="at",
     # Only the first row of a key is kept, on a folder and on S3 alike, so that of two processes
     # which start or move a rollout at once one is told that it lost.
+    write=Write.APPEND,
+)
+
+HEALTH = Table(
+    Layer.OUTPUT,
+    "health",
+    "What was checked after each session, against which bound, with which verdict.",
+    columns=(
+        col.PRODUCT,
+        Column(
+            "check",
+            Kind.TEXT,
+            "What was looked at; retrain and rollback are what follows from the others.",
+            choices=(
+                "freshness",
+                "missing",
+                "drift",
+                "skill",
+                "guardrail",
+                "retrain",
+                "rollback",
+            ),
+        ),
+        Column("subject", Kind.TEXT, "Table, column, figure or model that was checked."),
+        Column("at", Kind.INSTANT, "UTC instant whose knowledge the check had."),
+        Column(
+            "value", Kind.FLOAT, "What was found; null while there is too little.", nullable=True
+        ),
+        Column("threshold", Kind.FLOAT, "Bound it was held against.", nullable=True),
+        Column("verdict", Kind.TEXT, "ok, warn or alarm.", choices=("ok", "warn", "alarm")),
+        Column("why", Kind.TEXT, "The verdict in words."),
+        Column("figures", Kind.TEXT, "JSON: every figure the verdict rests on."),
+    ),
+    key=("product", "check", "subject", "at"),
+    time="at",
+)
+
+NOTICES = Table(
+    Layer.OUTPUT,
+    "notices",
+    "Every mail that was sent: one for each thing that began or ended.",
+    columns=(
+        Column("key", Kind.TEXT, "What it is about; the same thing is told once."),
+        Column("at", Kind.INSTANT, "UTC instant it was sent."),
+        Column("kind", Kind.TEXT, "digest, drift, guardrail, deployment, failure or resolved."),
+        Column("subject", Kind.TEXT, "Subject line."),
+        Column("state", Kind.TEXT, "open until resolved.", choices=("open", "resolved", "told")),
+        Column("message_id", Kind.TEXT, "Message-ID, as mail servers log it."),
+    ),
+    key=("key", "at"),
+    time="at",
     write=Write.APPEND,
 )
