@@ -1,6 +1,6 @@
-"""Airflow DAG: after each session, what was promised beside what came; drift and mails follow.
+"""Airflow DAG: after each session, what was forecast beside what came: drift, skill, freshness.
 
-Runbook: docs/runbook.md. A run says what follows and does it: nothing, a retrain or a rollback.
+Runbook: docs/runbook.md. Drift starts train_daily_risk, a tripped guardrail takes the champion back.
 """
 
 from riskcast.pipelines import pipeline

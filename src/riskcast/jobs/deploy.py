@@ -6,9 +6,13 @@ import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import polars as pl
+
 from riskcast.core.errors import RolloutAborted, RolloutRefused
 from riskcast.core.settings import Settings
+from riskcast.core.window import Window
 from riskcast.lake import Lake
+from riskcast.lake.rows import inside
 from riskcast.products import Product
 from riskcast.registry import ModelVersion, Registry
 from riskcast.rollout import Machine, Phase, Rollout, open_machine
@@ -68,6 +72,45 @@ def rollback(
     machine = open_machine(settings, product.name, registry, lake)
     who, why = params.get("who") or "rollback", params.get("why") or "asked for"
     _carry_out(machine, machine.rollback(who=who, why=why))
+
+
+def guard(
+    health: pl.DataFrame,
+    *,
+    product: Product,
+    registry: Registry,
+    lake: Lake,
+    settings: Settings,
+    window: Window,
+) -> None:
+    """Return to the champion before where the guardrail found that this one fails grossly.
+
+    Only the version that an alarm of the window names is left, so that a rerun, or a champion
+    that has been moved since, changes nothing.
+
+    Parameters
+    ----------
+    health : DataFrame
+        Rows of `health` known by the window's end.
+
+    Raises
+    ------
+    RolloutRefused, RolloutAborted
+        As `rollback`; the champion goes on serving.
+    """
+    alarms = health.filter(
+        inside(window), product=product.name, check="rollback", verdict="alarm"
+    ).sort("at")
+    if alarms.is_empty():
+        return
+    asked = alarms.row(-1, named=True)
+    machine = open_machine(settings, product.name, registry, lake)
+    machine.follow()
+    serving = machine.journal.champions()[-1:]
+    if serving != (asked["subject"],):
+        log.info("version %s is champion no more; nothing to roll back", asked["subject"])
+        return
+    _carry_out(machine, machine.rollback(who="guardrail", why=asked["why"]))
 
 
 def deploy_newest(machine: Machine, registry: Registry) -> None:

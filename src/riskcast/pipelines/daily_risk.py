@@ -10,6 +10,8 @@ from riskcast.tables import bronze, gold, output, silver
 
 # Announced by monitoring when the market has left what the champion was fitted to.
 DRIFT = "drift"
+# Announced when an alias or a stage has been moved in the registry by hand.
+ALIAS = "model_alias"
 
 INGEST_SESSIONS = Step(
     "ingest_sessions",
@@ -263,6 +265,7 @@ DEPLOY = Pipeline(
     "Roll out a version: load, golden requests, mirror, canary, flip, bake.",
     tags=("daily_risk", "rollout"),
     params=MappingProxyType({"version": "Version; empty: the newest that passed the gate.", **WHO}),
+    on=(ALIAS,),
     steps=(
         Step(
             "deploy",

@@ -1,5 +1,6 @@
 """The pipeline monitor: what was promised, beside what came."""
 
+from riskcast.pipelines.daily_risk import DRIFT
 from riskcast.pipelines.spec import Pipeline, Step
 from riskcast.products import DAILY_RISK
 from riskcast.tables import gold, output
@@ -7,7 +8,7 @@ from riskcast.tables import gold, output
 MONITOR = Pipeline(
     "monitor",
     "Scores what was forecast, checks drift, freshness and skill, decides what follows.",
-    schedule="30 23 * * 1-5",
+    on=(gold.FEATURES_DAILY.name,),
     tags=("daily_risk", "monitoring"),
     steps=(
         Step(
@@ -59,8 +60,25 @@ MONITOR = Pipeline(
             ),
             uses=("settings", "lake", "window"),
             product=DAILY_RISK,
-            after=("report",),
+            after=("report", "guard"),
             commits=(output.NOTICES,),
+        ),
+        Step(
+            "guard",
+            "riskcast.jobs.deploy:guard",
+            reads=(output.HEALTH.as_of(),),
+            uses=("registry", "lake", "settings", "window"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            live_only=True,
+            retries=0,
+        ),
+        Step(
+            "react",
+            "riskcast.jobs.react:react",
+            reads=(output.HEALTH.as_of(),),
+            uses=("window", "announce"),
+            emits=(DRIFT,),
         ),
     ),
 )
