@@ -1,6 +1,6 @@
 """Airflow DAG: after each session, what was forecast beside what came: drift, skill, freshness.
 
-Runbook: docs/runbook.md. Drift starts train_daily_risk, a tripped guardrail takes the champion back.
+Runbook: docs/runbook.md. Drift starts train_daily_risk; a tripped guardrail takes it back.
 """
 
 from riskcast.pipelines import pipeline
