@@ -5,11 +5,7 @@ data "aws_region" "this" {}
 locals {
   zones = { for index, zone in var.availability_zones : zone => index }
   # A zone without a gateway of its own leaves through the first zone's.
-  gateway_zones = {
-    none     = []
-    one      = slice(var.availability_zones, 0, 1)
-    per_zone = var.availability_zones
-  }[var.nat_gateways]
+  gateway_zones = slice(var.availability_zones, 0, lookup({ none = 0, one = 1 }, var.nat_gateways, length(var.availability_zones)))
   gateway_of = {
     for zone in var.availability_zones : zone => contains(local.gateway_zones, zone) ? zone : local.gateway_zones[0]
     if length(local.gateway_zones) > 0

@@ -15,18 +15,18 @@ resource "aws_glue_catalog_table" "this" {
   table_type    = "EXTERNAL_TABLE"
   # Athena reads a Delta table's files from its log, and finds the years of published Parquet by
   # projection, so that no partition is ever registered by hand.
-  parameters = each.value.format == "delta" ? {
+  parameters = each.value.format == "delta" ? tomap({
     EXTERNAL                     = "TRUE"
     table_type                   = "DELTA"
     "spark.sql.sources.provider" = "delta"
-    } : {
+    }) : tomap({
     EXTERNAL                    = "TRUE"
     classification              = "parquet"
     "projection.enabled"        = "true"
     "projection.year.type"      = "integer"
     "projection.year.range"     = "1960,2100"
     "storage.location.template" = "s3://${aws_s3_bucket.this["lake"].bucket}/${each.value.location}/year=$${year}"
-  }
+  })
 
   storage_descriptor {
     location      = "s3://${aws_s3_bucket.this["lake"].bucket}/${each.value.location}"
