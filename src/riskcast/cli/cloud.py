@@ -35,6 +35,16 @@ REACHES = {
 }
 PUBLISHERS = {"riskcast.jobs.publish:publish"}
 PUBLISHED_READERS = {"riskcast.jobs.materialise:materialise"}
+# What the scheduler puts in: the instant of the schedule, so that a late start does the same work.
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+# Longer than any run of closed days; rows that are there already stay as they are.
+LOOK_BACK = "P7D"
+# Clocks that Airflow keeps by calendar, as the nearest the scheduler has. On a closed day a run
+# finds nothing new. Releases are at 08:30, 10:00 and 14:00 in New York.
+CLOCKS = {
+    "@session_close": ("UTC", "cron(5 22 ? * MON-FRI *)"),
+    "@releases": ("America/New_York", "cron(5 9,10,14 ? * MON-FRI *)"),
+}
 COMMENT_LIMIT = 255  # characters of a column's comment in Glue
 
 
@@ -116,8 +126,20 @@ def _task(pipeline: Pipeline, step: Step) -> dict[str, Any]:
     }
 
 
-def _schedules() -> dict[str, str]:
-    return {p.name: _aws_cron(p.schedule) for p in PIPELINES.values() if p.schedule}
+def _schedules() -> dict[str, Any]:
+    return {p.name: _schedule(p) for p in PIPELINES.values() if p.schedule}
+
+
+def _schedule(pipeline: Pipeline) -> dict[str, Any]:
+    kind = pipeline.schedule.split()[0]
+    zone, expression = CLOCKS.get(kind) or ("UTC", _aws_cron(pipeline.schedule))
+    return {
+        "schedule": expression,
+        "timezone": zone,
+        "command": [
+            "riskcast", "run", pipeline.name, "--start", LOOK_BACK, "--end", SCHEDULED_TIME,
+        ],
+    }  # fmt: skip
 
 
 def _aws_cron(cron: str) -> str:

@@ -166,10 +166,7 @@ resource "aws_wafv2_web_acl" "this" {
   }
 }
 
-resource "aws_wafv2_web_acl_association" "this" {
-  resource_arn = aws_lb.this.arn
-  web_acl_arn  = aws_wafv2_web_acl.this.arn
-}
+# The firewall is put before the load balancer in firewall.tf.json.
 
 resource "aws_cloudwatch_log_group" "firewall" {
   name              = "aws-waf-logs-${var.name}" # the firewall asks for this prefix

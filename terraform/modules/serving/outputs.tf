@@ -48,3 +48,8 @@ output "user_pool_id" {
   description = "Pool to invite people into; null without users."
   value       = one(aws_cognito_user_pool.this[*].id)
 }
+
+output "router_settings" {
+  description = "RISKCAST_ settings of whoever moves traffic."
+  value       = local.router
+}

@@ -21,7 +21,15 @@ locals {
     },
     var.services,
   )
-  inside  = { for name, container in local.containers : name => container.port }
+  inside = { for name, container in local.containers : name => container.port }
+  # What a service that moves traffic is told; given here, because only here the rule is known.
+  router = {
+    RISKCAST_ROUTER    = "alb"
+    RISKCAST_ALB_RULES = "${var.product}=${aws_lb_listener_rule.api.arn}"
+    RISKCAST_ALB_BLUE  = aws_lb_target_group.this["blue"].arn
+    RISKCAST_ALB_GREEN = aws_lb_target_group.this["green"].arn
+    RISKCAST_ALB_URL   = "https://${var.domain}"
+  }
   quiet   = { OMP_WAIT_POLICY = "PASSIVE", OMP_NUM_THREADS = "1", PYTHONUNBUFFERED = "1", RISKCAST_HOME = local.home }
   secrets = distinct(flatten([for container in values(local.containers) : values(container.secrets)]))
 }
@@ -109,7 +117,7 @@ resource "aws_ecs_task_definition" "this" {
       { sourceVolume = "home", containerPath = local.home, readOnly = false },
     ]
     environment = [
-      for key, value in merge(local.quiet, var.settings, each.value.environment) : { name = key, value = value }
+      for key, value in merge(local.quiet, var.settings, each.value.routes ? local.router : {}, each.value.environment) : { name = key, value = value }
     ]
     secrets = [for key, arn in each.value.secrets : { name = key, valueFrom = arn }]
     logConfiguration = {

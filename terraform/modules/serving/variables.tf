@@ -151,6 +151,12 @@ variable "services" {
   }
 }
 
+variable "product" {
+  description = "Product the API serves, as the router names it."
+  type        = string
+  default     = "daily_risk"
+}
+
 variable "idle_hours" {
   description = "When services marked idle are stopped and started again, in cron of Application Auto Scaling; null lets them run."
   type        = object({ stop = string, start = string, timezone = string })

@@ -1,0 +1,90 @@
+# What each role is told: the one place where outputs of modules become RISKCAST_ settings.
+
+locals {
+  # MLflow's address follows from its name, so that nothing waits for the service to exist.
+  mlflow_url = "http://mlflow.${var.name}.internal:5050"
+
+  common_settings = merge(var.source_settings, {
+    RISKCAST_LAKE   = "s3://${module.storage.buckets["lake"]}"
+    RISKCAST_MLFLOW = local.mlflow_url
+  })
+
+  step_settings = merge(local.common_settings, {
+    RISKCAST_DYNAMODB_TABLE = module.storage.predictions_table.name
+  })
+
+  # DAGs run no step themselves: they only have to know where steps run.
+  dag_settings = merge(var.source_settings, {
+    RISKCAST_LAKE = "s3://${module.storage.buckets["lake"]}"
+  })
+
+  database_login = {
+    PGUSER     = "${module.database.password_secret_arn}:username::"
+    PGPASSWORD = "${module.database.password_secret_arn}:password::"
+  }
+  # Names MLflow's clients and its server read; the secret is filled by a person.
+  mlflow_login = {
+    MLFLOW_TRACKING_USERNAME = "${aws_secretsmanager_secret.mlflow.arn}:username::"
+    MLFLOW_TRACKING_PASSWORD = "${aws_secretsmanager_secret.mlflow.arn}:password::"
+  }
+
+  step_secrets = {
+    registry = local.mlflow_login
+    online   = { RISKCAST_REDIS = module.cache.url_secret_arn }
+    vendors  = module.secrets.source_key_arns
+  }
+
+  services = merge(
+    {
+      # The login comes from PGUSER and PGPASSWORD, which libpq reads itself, so that no command
+      # line holds a secret.
+      mlflow = {
+        image = local.images["mlflow"]
+        command = [
+          "mlflow", "server", "--host", "0.0.0.0", "--port", "5050", "--workers", "2",
+          "--backend-store-uri", "postgresql+psycopg://${module.database.host}:5432/${module.database.database}?sslmode=require",
+          "--artifacts-destination", "s3://${module.storage.buckets["artifacts"]}/mlflow",
+          "--allowed-hosts", "mlflow.${var.domain},mlflow.${var.name}.internal:5050",
+        ]
+        port      = 5050
+        host      = "mlflow"
+        cpu       = 512
+        memory    = 2048
+        secrets   = local.database_login
+        artifacts = true
+      }
+    },
+    var.deployment != "weighted" ? {} : {
+      rollout = {
+        image   = local.images["runner"]
+        command = ["riskcast", "rollout", "watch"]
+        routes  = true
+        reads   = ["*"]
+        writes  = ["output/deployments", "output/rollouts"]
+        secrets = local.mlflow_login
+      }
+    },
+    length(var.dashboard_command) == 0 ? {} : {
+      dashboard = {
+        image   = local.images["dashboard"]
+        command = var.dashboard_command
+        port    = 8501
+        host    = "dashboard"
+        health  = "/_stcore/health"
+        spot    = true
+        idle    = true
+        reads   = ["output", "published"]
+        secrets = local.mlflow_login
+      }
+    },
+  )
+}
+
+resource "aws_secretsmanager_secret" "mlflow" {
+  # checkov:skip=CKV2_AWS_57:A user of MLflow, changed there and here by hand.
+  name                    = "${var.name}/mlflow-login"
+  description             = "JSON with username and password, which steps and servers show to MLflow"
+  kms_key_id              = module.secrets.data_key_arn
+  recovery_window_in_days = var.production ? 30 : 0
+  tags                    = local.tags
+}
