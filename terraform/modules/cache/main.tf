@@ -32,6 +32,7 @@ resource "random_password" "token" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338:A year by default; envs/dev, which is thrown away, keeps a month.
   for_each = toset(["slow-log", "engine-log"])
 
   name              = "/${var.name}/redis/${each.key}"

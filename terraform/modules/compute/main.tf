@@ -35,6 +35,7 @@ resource "aws_ecs_cluster" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338:A year by default; envs/dev, which is thrown away, keeps a month.
   name              = "/${var.name}/steps"
   retention_in_days = var.log_days
   kms_key_id        = var.log_key_arn

@@ -52,6 +52,7 @@ resource "aws_db_parameter_group" "this" {
 
 # Made here so that it is encrypted and expires; RDS would make it without either.
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338:A year by default; envs/dev, which is thrown away, keeps a month.
   for_each = toset(["postgresql", "upgrade"])
 
   name              = "/aws/rds/instance/${var.name}/${each.key}"

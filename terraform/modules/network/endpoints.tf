@@ -77,6 +77,7 @@ resource "aws_vpc_security_group_egress_rule" "mail" {
 }
 
 resource "aws_cloudwatch_log_group" "flow" {
+  # checkov:skip=CKV_AWS_338:A year by default; envs/dev, which is thrown away, keeps a month.
   name              = "/${var.name}/vpc-flow"
   retention_in_days = var.log_days
   kms_key_id        = var.log_key_arn

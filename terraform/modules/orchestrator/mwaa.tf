@@ -189,6 +189,7 @@ resource "aws_s3_object" "startup" {
 }
 
 resource "aws_mwaa_environment" "this" {
+  # checkov:skip=CKV2_AWS_66:airflow.access is PRIVATE_ONLY by default; the rule cannot see defaults inside an object.
   # checkov:skip=CKV_AWS_243:Log levels are set below for every kind of log.
   # checkov:skip=CKV_AWS_244:See CKV_AWS_243.
   # checkov:skip=CKV_AWS_242:See CKV_AWS_243.

@@ -169,6 +169,7 @@ resource "aws_wafv2_web_acl" "this" {
 # The firewall is put before the load balancer in firewall.tf.json.
 
 resource "aws_cloudwatch_log_group" "firewall" {
+  # checkov:skip=CKV_AWS_338:A year by default; envs/dev, which is thrown away, keeps a month.
   name              = "aws-waf-logs-${var.name}" # the firewall asks for this prefix
   retention_in_days = var.log_days
   kms_key_id        = var.log_key_arn

@@ -58,6 +58,7 @@ resource "aws_service_discovery_service" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338:A year by default; envs/dev, which is thrown away, keeps a month.
   for_each = local.containers
 
   name              = "/${var.name}/services/${each.key}"
