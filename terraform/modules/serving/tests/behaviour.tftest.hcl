@@ -68,7 +68,7 @@ run "blue_serves_first_and_green_waits" {
   }
 
   assert {
-    condition     = [for group in aws_lb_listener_rule.api.action[0].forward[0].target_group : group.weight] == tolist([100, 0])
+    condition     = one([for group in aws_lb_listener_rule.api.action[0].forward[0].target_group : group.arn if group.weight == 100]) == aws_lb_target_group.this["blue"].arn
     error_message = "Blue must have all traffic at first."
   }
 
