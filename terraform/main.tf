@@ -118,7 +118,6 @@ module "serving" {
   name                   = var.name
   tags                   = local.tags
   vpc_id                 = module.network.vpc_id
-  cidr                   = module.network.cidr
   public_subnet_ids      = module.network.public_subnet_ids
   private_subnet_ids     = module.network.private_subnet_ids
   task_security_group_id = module.network.task_security_group_id

@@ -19,11 +19,6 @@ variable "vpc_id" {
   type        = string
 }
 
-variable "cidr" {
-  description = "Addresses of the VPC."
-  type        = string
-}
-
 variable "public_subnet_ids" {
   description = "Subnets of the load balancer."
   type        = list(string)

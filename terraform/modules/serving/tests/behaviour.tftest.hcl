@@ -23,7 +23,6 @@ mock_provider "aws" {
 variables {
   name                   = "riskcast-test"
   vpc_id                 = "vpc-1"
-  cidr                   = "10.0.0.0/16"
   public_subnet_ids      = ["subnet-1", "subnet-2"]
   private_subnet_ids     = ["subnet-3", "subnet-4"]
   task_security_group_id = "sg-1"
