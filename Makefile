@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all check fmt lock bench clean
+.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ lock: ## compile requirements/ from pyproject.toml
 
 bench: setup ## benchmarks; FILES=folder for your own data
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script $(if $(FILES),--files $(FILES)); done
+
+bundle: setup ## what Amazon MWAA is given, into dist/mwaa; needs RISKCAST_PLACE=ecs
+	@$(BIN)/riskcast bundle
 
 clean: down ## remove the environment and everything the installation wrote
 	@rm -rf $(VENV) .riskcast .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from riskcast_airflow.timetables import AskedForTimetable
+from riskcast_airflow.timetables import (
+    AskedForTimetable,
+    ReleaseCalendarTimetable,
+    SessionCloseTimetable,
+)
 
 
 class RiskcastPlugin(AirflowPlugin):
     """Timetables must be registered before a DAG that uses them can be stored."""
 
     name = "riskcast"
-    timetables = (AskedForTimetable,)
+    timetables = (AskedForTimetable, ReleaseCalendarTimetable, SessionCloseTimetable)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseOperator
 
-from riskcast.core.settings import read_settings
+from riskcast.core.settings import PREFIX, read_settings
 from riskcast.pipelines import Pipeline, Size, Step, command
+from riskcast_airflow import events, runs
 
-START = "{{ data_interval_start.isoformat() }}"
-END = "{{ data_interval_end.isoformat() }}"
-
+POOL = "riskcast"
+WAITER_SECONDS = 15
 TIMEOUTS = {Size.SMALL: timedelta(minutes=30), Size.LARGE: timedelta(hours=6)}
 
 
@@ -27,24 +28,92 @@ def here(pipeline: Pipeline, step: Step) -> BaseOperator:
     out of time. It inherits the worker's environment, so ``RISKCAST_`` settings pass through, and
     its folder, so that relative paths in them mean what they mean to the worker.
     """
-    name, *arguments = command(pipeline.name, step.name, START, END)
+    name, *rest = words(pipeline, step)
     executable = str(Path(sys.executable).with_name(name))
     return BashOperator(
-        task_id=step.name,
-        bash_command="exec " + " ".join([shlex.quote(executable), *map(_quoted, arguments)]),
+        bash_command="exec " + runs.shell((executable, *rest)),
         cwd=str(Path.cwd()),
         # LightGBM and XGBoost side by side starve each other when idle threads spin.
         env={"OMP_WAIT_POLICY": "PASSIVE"},
         append_env=True,
         skip_on_exit_code=None,
-        do_xcom_push=False,
-        retries=step.retries,
-        execution_timeout=TIMEOUTS[step.size],
-        doc_md=_doc(step),
+        # The exit code of a child is proof enough; what it announces stands in its manifest.
+        post_execute=events.finish if step.emits else None,
+        **common(step),
     )
 
 
-PLACES: dict[str, Callable[[Pipeline, Step], BaseOperator]] = {"here": here}
+def docker(pipeline: Pipeline, step: Step) -> BaseOperator:
+    """Return a task that runs the step in a container of ``RISKCAST_IMAGE``.
+
+    The container has the worker's network, its ``RISKCAST_`` and ``AWS_`` variables, and the home
+    under the same path.
+    """
+    settings = read_settings()
+    home = str(settings.home_path)
+    names = [n for n in sorted(os.environ) if n.startswith((PREFIX, "AWS_"))]
+    run = (
+        *("docker", "run", "--rm", "--init", "--network", "host"),
+        *("--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{home}:{home}"),
+        *("--workdir", str(settings.home_path.parent), "--env", "OMP_WAIT_POLICY=PASSIVE"),
+        *(part for name in names for part in ("--env", name)),
+        settings.image,
+    )
+    return BashOperator(
+        bash_command="exec " + runs.shell((*run, *words(pipeline, step))),
+        append_env=True,
+        skip_on_exit_code=None,
+        post_execute=events.finish,
+        **common(step),
+    )
+
+
+def ecs(pipeline: Pipeline, step: Step) -> BaseOperator:
+    """Return a task that runs the step on Fargate and waits without a worker.
+
+    A retry first looks for the container of the attempt before. A container that was lost, or
+    never began, leaves no manifest and so never counts as success (apache/airflow#41487, #52943).
+    """
+    # Imported here: the provider takes a second that other places need not spend.
+    from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
+
+    settings = read_settings()
+    container = {"name": "riskcast", "command": list(words(pipeline, step))}
+    logs = (
+        {"awslogs_group": settings.ecs_log_group, "awslogs_stream_prefix": "riskcast/riskcast"}
+        if settings.ecs_log_group
+        else {}
+    )
+    return EcsRunTaskOperator(
+        cluster=settings.ecs_cluster,
+        task_definition=f"{settings.ecs_task}-{step.size}",
+        launch_type="FARGATE",
+        overrides={"containerOverrides": [container]},
+        network_configuration={
+            "awsvpcConfiguration": {
+                "subnets": settings.ecs_subnets.split(","),
+                "securityGroups": settings.ecs_security_groups.split(","),
+                "assignPublicIp": "DISABLED",
+            }
+        },
+        container_name="riskcast",
+        propagate_tags="TASK_DEFINITION",
+        deferrable=True,
+        reattach=True,
+        # Deferred tasks ignore execution_timeout (apache/airflow#32580): the waiter gives up.
+        waiter_delay=WAITER_SECONDS,
+        waiter_max_attempts=int(TIMEOUTS[step.size].total_seconds()) // WAITER_SECONDS,
+        post_execute=events.finish,
+        **logs,
+        **common(step),
+    )
+
+
+PLACES: dict[str, Callable[[Pipeline, Step], BaseOperator]] = {
+    "here": here,
+    "docker": docker,
+    "ecs": ecs,
+}
 
 
 def task(pipeline: Pipeline, step: Step) -> BaseOperator:
@@ -52,9 +121,31 @@ def task(pipeline: Pipeline, step: Step) -> BaseOperator:
     return PLACES[read_settings().place](pipeline, step)
 
 
-def _quoted(argument: str) -> str:
-    # shlex would quote the quotes inside a template; an ISO instant needs none of its own.
-    return argument if argument in (START, END) else shlex.quote(argument)
+def words(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
+    """Return the step's command line, word by word, with the run's own values as templates."""
+    asked = command(pipeline.name, step.name, runs.START, runs.END)
+    return (*asked, *runs.arguments(pipeline))
+
+
+def common(step: Step) -> dict[str, Any]:
+    """Return what a task of the step is told in every place."""
+    return {
+        "task_id": step.name,
+        "do_xcom_push": False,
+        "retries": step.retries,
+        "execution_timeout": TIMEOUTS[step.size],
+        **_pool(step),
+        "outlets": events.outlets(step),
+        "doc_md": _doc(step),
+    }
+
+
+def _pool(step: Step) -> dict[str, Any]:
+    settings = read_settings()
+    if settings.place == "ecs":  # every container has a machine of its own
+        return {}
+    # A large step takes the whole machine: two of them would starve each other of memory.
+    return {"pool": POOL, "pool_slots": int(settings.cores) if step.size is Size.LARGE else 1}
 
 
 def _doc(step: Step) -> str:

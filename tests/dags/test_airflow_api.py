@@ -43,7 +43,7 @@ bad = build_dag(Pipeline("bad", "", (Step("breaks", "", retries=0),)), None)
 """
 CODE = """
 import os, sys
-pipeline, step, start, end = sys.argv[1:]
+pipeline, step, start, end = sys.argv[1:5]
 with open(os.environ["PROBE"], "a") as file:
     print(pipeline, step, start, end, os.environ["RISKCAST_ASSET"], file=file)
 sys.exit(99 if pipeline == "bad" else 0)
@@ -83,7 +83,8 @@ def server(tmp_path_factory):
         "RISKCAST_ASSET": "QQQ",
     }
     airflow = str(Path(sys.executable).with_name("airflow"))
-    subprocess.run([airflow, "db", "migrate"], env=env, check=True, capture_output=True)
+    for prepared in (["db", "migrate"], ["pools", "set", "riskcast", "2", "probes"]):
+        subprocess.run([airflow, *prepared], env=env, check=True, capture_output=True)
     log = (home / "log.txt").open("w")
     started = [
         subprocess.Popen([airflow, role], env=env, cwd=home, stdout=log, stderr=log)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import jinja2
 import pendulum
@@ -104,20 +105,91 @@ def test_features_wait_for_what_they_read_and_for_nothing_after_them(bag):
     assert not upstream & {"labels", "forecast", "publish", "materialise"}
 
 
+def rendered(dag, step_name: str, run_id: str = "manual__1", **context) -> list[str]:
+    """The words of a step's command line. Airflow's own rendering needs a running task."""
+    filters = dag.user_defined_filters
+    jinja = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    jinja.filters.update(filters)
+    line = jinja.from_string(dag.get_task(step_name).bash_command).render(
+        run_id=run_id, **dag.user_defined_macros, **context
+    )
+    return shlex.split(line)
+
+
+def a_run(start=None, end=None, run_type="manual"):
+    return SimpleNamespace(
+        run_id="manual__1", run_type=run_type, data_interval_start=start, data_interval_end=end
+    )
+
+
 def test_a_rendered_command_carries_the_data_interval_as_its_window(bag):
     start, end = pendulum.datetime(2018, 12, 28, 22, 5), pendulum.datetime(2018, 12, 31, 22, 5)
     for name, declared in PIPELINES.items():
         for step in declared.steps:
-            task = bag.dags[name].get_task(step.name)
-            # Airflow's own rendering needs a running task; the template's meaning does not.
-            rendered = jinja2.Template(task.bash_command, undefined=jinja2.StrictUndefined).render(
-                data_interval_start=start, data_interval_end=end
+            said, executable, run, pipeline_name, step_name, *options = rendered(
+                bag.dags[name],
+                step.name,
+                dag_run=a_run(start, end),
+                params={"start": None, "end": None, **dict.fromkeys(declared.params, "1")},
+                triggering_asset_events={},
             )
-            said, executable, run, pipeline_name, step_name, *options = shlex.split(rendered)
             assert (said, run) == ("exec", "run")
             assert executable == str(Path(sys.executable).with_name("riskcast"))
             assert (pipeline_name, step_name) == (name, step.name)
             assert Window.parse(options[1], options[3]) == Window(start, end)
+            assert options[4:7] == ["--run-id", "manual__1", "--no-backfill"]
+
+
+def test_a_run_by_hand_may_name_its_window_and_a_backfill_says_that_it_is_one(bag):
+    words = rendered(
+        bag.dags["market_daily"],
+        "features",
+        dag_run=a_run(run_type="backfill"),
+        params={"start": "2018-12-01T00:00:00+00:00", "end": "2018-12-31T22:05:00+00:00"},
+        triggering_asset_events={},
+    )
+    assert words[6:9:2] == ["2018-12-01T00:00:00+00:00", "2018-12-31T22:05:00+00:00"]
+    assert "--backfill" in words
+
+
+def test_a_run_that_assets_started_has_the_window_of_the_runs_that_sent_the_events(bag):
+    sent = [
+        SimpleNamespace(extra={"start": "2018-12-27T22:05:00+00:00", "as_of": day})
+        for day in ("2018-12-28T22:05:00+00:00", "2018-12-31T22:05:00+00:00")
+    ]
+    words = rendered(
+        bag.dags["forecast_daily"],
+        "forecast",
+        dag_run=a_run(run_type="asset_triggered"),
+        params={"start": None, "end": None},
+        triggering_asset_events={"features_daily": sent},
+    )
+    assert words[6:9:2] == ["2018-12-27T22:05:00+00:00", "2018-12-31T22:05:00+00:00"]
+
+
+def test_a_run_without_any_window_is_refused_with_the_cure(bag):
+    from airflow.exceptions import AirflowException
+
+    with pytest.raises(AirflowException, match="trigger it with both"):
+        rendered(
+            bag.dags["market_daily"],
+            "features",
+            dag_run=a_run(),
+            params={"start": None, "end": None},
+            triggering_asset_events={},
+        )
+
+
+def test_no_value_of_a_run_can_break_out_of_the_command_line(bag):
+    words = rendered(
+        bag.dags["market_daily"],
+        "features",
+        dag_run=a_run(pendulum.datetime(2018, 1, 1), pendulum.datetime(2018, 1, 2)),
+        params={"start": None, "end": None},
+        triggering_asset_events={},
+        run_id="x; touch /tmp/y",
+    )
+    assert "x; touch /tmp/y" in words
 
 
 def test_steps_pass_their_failure_and_settings_on(bag):
@@ -149,7 +221,7 @@ def test_each_scheduled_run_of_market_daily_is_one_session_day(bag):
         assert info.data_interval.start == interval.end
         interval = info.data_interval
         ends.append(interval.end.date().isoformat())
-    assert ends == ["2018-12-28", "2018-12-31", "2019-01-01"]
+    assert ends == ["2018-12-28", "2018-12-31", "2019-01-02"]
 
 
 def test_data_that_ends_in_the_past_is_run_on_request_only(bag):
@@ -169,8 +241,9 @@ def test_data_that_ends_in_the_past_is_run_on_request_only(bag):
             pendulum.datetime(2018, 12, 17), pendulum.datetime(2018, 12, 28)
         )
     )
-    # An interval is named by its start, so the last one reaches to the tick of the 28th.
-    assert [run.data_interval.end.day for run in runs] == [18, 19, 20, 21, 24, 25, 26, 27, 28]
+    # An interval is named by its start, so the last one reaches to the tick of the 28th. The 25th
+    # has no session.
+    assert [run.data_interval.end.day for run in runs] == [18, 19, 20, 21, 24, 26, 27, 28]
 
 
 def test_a_manual_run_without_an_interval_gets_the_last_complete_one(bag):

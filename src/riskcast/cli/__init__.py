@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from riskcast import __version__
+from riskcast.cli.backfill import add_to as add_backfill
+from riskcast.cli.bundle import add_to as add_bundle
 from riskcast.cli.data import add_to as add_data
 from riskcast.cli.models import add_to as add_models
 from riskcast.cli.past import add_to as add_past
@@ -26,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for add in (add_data, add_models, add_past, add_skill, add_stack):
+for add in (add_backfill, add_bundle, add_data, add_models, add_past, add_skill, add_stack):
     add(app)
 
 

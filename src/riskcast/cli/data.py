@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,15 @@ import typer
 from riskcast.cli.door import client_settings
 from riskcast.cli.progress import console, display
 from riskcast.core.window import Window
-from riskcast.pipelines import PIPELINES, pipeline
+from riskcast.pipelines import PIPELINES, Pipeline, pipeline
 from riskcast.products import PRODUCTS
+from riskcast.runner import StepReport
 from riskcast.tables import TABLES
 
 START = Annotated[str, typer.Option(help="ISO date or UTC instant; rows known after it.")]
+GIVEN = Annotated[
+    list[str] | None, typer.Option("--set", help="NAME=VALUE of a parameter of the pipeline.")
+]
 END = Annotated[str, typer.Option(help="ISO date (included) or UTC instant; the run's as-of.")]
 
 
@@ -24,19 +29,70 @@ def run(
     step: Annotated[str, typer.Argument(help="One step; all in order when left out.")] = "",
     start: START = "1960-01-01",
     end: END = "",
+    days: Annotated[int, typer.Option(help="Start so many days before the end instead.")] = 0,
+    given: GIVEN = None,
+    run_id: Annotated[
+        str, typer.Option(help="Leave a manifest of each step in the lake under this run.")
+    ] = "",
+    backfill: Annotated[
+        bool, typer.Option(help="Repeat the past: announce, send and deploy nothing.")
+    ] = False,
 ) -> None:
     """Run a pipeline, or one of its steps, for a window."""
-    from riskcast.runner import Ports, run_pipeline
+    from riskcast.runner import Ports, run_pipeline, write_manifest
 
     settings = client_settings()
     asked = pipeline(name)
     with display() as shown:
-        ports = Ports(settings, progress=shown.part)
-        window = Window.parse(start, end or ports.source.newest())
-        console.print(f"[bold]{name}[/bold] {window.start:%Y-%m-%d} → {window.end:%Y-%m-%d %H:%M}Z")
-        run_pipeline(
-            asked, window, ports, only=step, on_start=shown.step_started, on_done=shown.step_done
+        ports = Ports(
+            settings, progress=shown.part, params=_params(asked, given or []), backfill=backfill
         )
+        window = Window.parse(start, end or ports.source.newest())
+        if days:
+            window = Window(window.end - timedelta(days=days), window.end)
+        console.print(f"[bold]{name}[/bold] {window.start:%Y-%m-%d} → {window.end:%Y-%m-%d %H:%M}Z")
+
+        def done(report: StepReport) -> None:
+            shown.step_done(report)
+            if run_id:
+                write_manifest(settings, asked.name, run_id, window, report)
+
+        run_pipeline(
+            asked,
+            window,
+            ports,
+            only=step,
+            on_start=shown.step_started,
+            on_done=done,
+            on_skip=shown.step_skipped,
+        )
+
+
+def _params(asked: Pipeline, given: list[str]) -> dict[str, str]:
+    """Return ``NAME=VALUE`` options as a mapping; empty values count as not given."""
+    params = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or name not in asked.params:
+            known = ", ".join(asked.params) or "none"
+            raise typer.BadParameter(f"--set {each}: {asked.name} takes {known}, as NAME=VALUE")
+        if value:
+            params[name] = value
+    return params
+
+
+def snapshots() -> None:
+    """Write the files of instants that Airflow's timetables read."""
+    from riskcast.core.snapshots import FOLDER
+    from riskcast.jobs.snapshots import write_snapshots
+    from riskcast.runner import Ports
+    from riskcast.tables.bronze import RELEASE_CALENDAR
+
+    settings = client_settings()
+    ports = Ports(settings)
+    calendar = ports.lake.read(RELEASE_CALENDAR)
+    write_snapshots(calendar, settings=settings, source=ports.source)
+    typer.echo(settings.home_path / FOLDER)
 
 
 def tables(
@@ -105,5 +161,5 @@ def docs(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (run, tables, pipelines, products, docs):
+    for command in (run, snapshots, tables, pipelines, products, docs):
         app.command()(command)

@@ -13,10 +13,6 @@ def client_settings() -> Settings:
     settings = read_settings()
     if settings.mlflow:  # said explicitly: by the user, or by the stack to its own tasks
         return settings
-    from riskcast.standalone import connected
-    from riskcast.standalone.layout import Layout
-    from riskcast.standalone.supervisor import Supervisor
+    from riskcast.standalone import connected, running
 
-    layout = Layout.of(settings)
-    running = layout.run.exists() and Supervisor(layout).alive()
-    return connected(settings) if running else settings
+    return connected(settings) if running(settings) else settings

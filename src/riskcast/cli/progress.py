@@ -43,6 +43,15 @@ class Display:
         rows = ", ".join(f"{name} {count:,} rows" for name, count in report.rows.items())
         note = "" if report.changed or not report.rows else "  [dim]unchanged[/dim]"
         console.print(f"  [green]✓[/green] {report.step:<16} {report.seconds:6.1f} s  {rows}{note}")
+        if report.announced:
+            console.print(f"    announces {', '.join(report.announced)}")
+
+    def step_skipped(self, step: Step) -> None:
+        """Report that a backfill leaves the step out."""
+        console.print(
+            f"  [yellow]–[/yellow] {step.name:<16} left out: this is a backfill, which sends, "
+            "deploys and starts nothing"
+        )
 
     def new_run(self) -> None:
         """Forget the tasks of the run before: the next one has tasks of the same names."""

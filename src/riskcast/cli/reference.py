@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from riskcast.cli.cloud import declared
 from riskcast.core.settings import PREFIX, Settings
-from riskcast.pipelines import PIPELINES
+from riskcast.pipelines import PIPELINES, RELEASES, SESSION_CLOSE, Pipeline
 from riskcast.products import PRODUCTS
 from riskcast.tables import TABLES
 
@@ -43,8 +43,7 @@ def _tables() -> str:
 def _pipelines() -> str:
     out = [NOTE, "# Pipelines\n"]
     for pipeline in PIPELINES.values():
-        when = f"cron `{pipeline.schedule}` UTC" if pipeline.schedule else "by hand"
-        out += [f"## {pipeline.name}\n", f"{pipeline.doc} Runs: {when}.\n"]
+        out += [f"## {pipeline.name}\n", f"{pipeline.doc} Runs: {_when(pipeline)}.\n"]
         out += ["| step | after | reads | writes | calls |", "|---|---|---|---|---|"]
         for step in pipeline.ordered():
             after = ", ".join(s.name for s in pipeline.upstream(step))
@@ -53,6 +52,18 @@ def _pipelines() -> str:
             out.append(f"| {step.name} | {after} | {reads} | {writes} | `{step.run}` |")
         out.append("")
     return "\n".join(out)
+
+
+def _when(pipeline: Pipeline) -> str:
+    kind, _, events = pipeline.schedule.partition(" ")
+    if kind == SESSION_CLOSE:
+        times = ["each XNYS session at 22:05 UTC"]
+    elif kind == RELEASES:
+        times = [f"at the releases of {', '.join(events.split())}"]
+    else:
+        times = [f"cron `{pipeline.schedule}` UTC"] if pipeline.schedule else []
+    times += [f"on `{asset}`" for asset in pipeline.on]
+    return ", ".join(times) or "by hand"
 
 
 def _products() -> str:

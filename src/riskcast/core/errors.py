@@ -21,6 +21,7 @@ RiskcastError
 │   ├── ModelMissing         no version carries the alias or number asked for
 │   └── ArtifactRefused      a model file is unknown, altered or not data-only
 ├── GateRefused              a candidate failed the gate; the champion stays
+├── MailFailed               a mail was too large, or the server did not take it
 ├── ServingError             answered by the API as a named 4xx or 503
 │   ├── FeatureMissing       a value the model needs is not stored
 │   ├── FeatureStale         a stored value is older than its table allows
@@ -146,6 +147,10 @@ class ArtifactRefused(RegistryError):
 
 class GateRefused(RiskcastError):
     code = "gate-refused"
+
+
+class MailFailed(RiskcastError):
+    code = "mail"
 
 
 class ServingError(RiskcastError):

@@ -14,8 +14,9 @@ PREFIX = "RISKCAST_"
 LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
-PLACES = ("here",)
+PLACES = ("here", "docker", "ecs")
 REGIMES = ("terciles", "50-85")
+MAIL_TLS = ("starttls", "tls", "none")
 
 
 def _setting(default: str, doc: str) -> str:
@@ -49,7 +50,18 @@ class Settings:
     lake: str = _setting("", "Lake root: a folder or s3://bucket/prefix. Default: <home>/lake.")
     asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
     mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
-    place: str = _setting("here", "Where a step of a DAG runs: here (subprocess).")
+    place: str = _setting(
+        "here",
+        "Where a step of a DAG runs: here (subprocess), docker (container) or ecs (Fargate).",
+    )
+    image: str = _setting("riskcast:latest", "Image of a step's container when place is docker.")
+    ecs_cluster: str = _setting("", "Cluster of a step's task when place is ecs.")
+    ecs_task: str = _setting(
+        "riskcast", "Task definitions when place is ecs: <this>-small and <this>-large."
+    )
+    ecs_subnets: str = _setting("", "Subnets of a step's task, separated by commas.")
+    ecs_security_groups: str = _setting("", "Its security groups, separated by commas.")
+    ecs_log_group: str = _setting("", "CloudWatch log group shown with a task's log. Empty: none.")
     host: str = _setting(
         "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
     )
@@ -70,6 +82,14 @@ class Settings:
         "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
     )
     cores: str = _setting("2", "Processor cores a training step may use.")
+    mail_host: str = _setting("", "SMTP server of mails, SES's included. Empty: no mail is sent.")
+    mail_port: str = _setting("587", "Port of the SMTP server.")
+    mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")
+    mail_ca: str = _setting("", "File of certificates to trust instead of the system's.")
+    mail_user: str = _setting("", "Login of the SMTP server. Empty: none.")
+    mail_password_file: str = _setting("", "File that holds the password of the login.")
+    mail_from: str = _setting("riskcast@localhost", "Sender of mails.")
+    mail_to: str = _setting("", "Recipients of mails, separated by commas.")
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -77,6 +97,7 @@ class Settings:
             ("market", MARKETS),
             ("place", PLACES),
             ("regimes", REGIMES),
+            ("mail_tls", MAIL_TLS),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -91,6 +112,8 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
+        self._check_mail()
+        self._check_place()
         for name in (
             "api_port",
             "blue_port",
@@ -99,15 +122,42 @@ class Settings:
             "mlflow_port",
             "redis_port",
             "cores",
+            "mail_port",
         ):
             value = getattr(self, name)
             if not value.isdigit() or not 0 < int(value) < 65536:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
 
+    def _check_place(self) -> None:
+        if self.place != "ecs":
+            return
+        for name in ("ecs_cluster", "ecs_subnets", "ecs_security_groups"):
+            if not getattr(self, name):
+                raise SettingsError(f"RISKCAST_PLACE=ecs needs {PREFIX}{name.upper()}")
+        if not self.lake.startswith("s3://"):
+            raise SettingsError("RISKCAST_PLACE=ecs needs RISKCAST_LAKE=s3://bucket/prefix")
+
+    def _check_mail(self) -> None:
+        if self.mail_host and not self.mail_to:
+            raise SettingsError("RISKCAST_MAIL_HOST needs RISKCAST_MAIL_TO=<addresses>")
+        if self.mail_user and not self.mail_password_file:
+            raise SettingsError("RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=<file>")
+        if self.mail_user and self.mail_tls == "none" and self.mail_host != LOOPBACK:
+            raise SettingsError("RISKCAST_MAIL_TLS=none would send the password in the clear")
+
     @property
     def live(self) -> bool:
         """Whether data keeps arriving, so that the wall clock is the clock."""
         return self.source not in ("sample", "files")
+
+    @property
+    def mails(self) -> bool:
+        """Whether mails are sent at all."""
+        return bool(self.mail_host)
+
+    @property
+    def mail_recipients(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.mail_to.split(",") if part.strip())
 
     @property
     def home_path(self) -> Path:

@@ -80,6 +80,103 @@ class Airflow:
                 return str(answer.json()["dag_run_id"])
         raise StackError(f"Airflow has 999 runs of {dag_id} named {name}; delete old ones")
 
+    def create_backfill(
+        self, dag_id: str, first: datetime, last: datetime, *, again: bool, seconds: float = 600.0
+    ) -> int:
+        """Ask for a run of every interval whose start lies in ``[first, last]``; return its id.
+
+        While another backfill of the DAG is being closed the server answers 409; that is waited
+        out.
+
+        Parameters
+        ----------
+        again : bool
+            Whether intervals that have run before are run again.
+
+        Raises
+        ------
+        StackError
+            If the other backfill has not ended after `seconds`.
+        """
+        until = clock.seconds() + seconds
+        body = {
+            "dag_id": dag_id,
+            "from_date": first.isoformat(),
+            "to_date": last.isoformat(),
+            "reprocess_behavior": "completed" if again else "none",
+            "max_active_runs": 1,
+        }
+        while True:
+            answer = self._call("POST", "backfills", json=body, conflict_ok=True)
+            if answer.status_code != 409:
+                return int(answer.json()["id"])
+            if clock.seconds() > until:
+                raise StackError(
+                    f"another backfill of {dag_id} has not ended after {seconds:.0f} s; see "
+                    f"{self._url}/dags/{dag_id}/backfills"
+                )
+            time.sleep(2.0)
+
+    def await_backfill(
+        self, backfill: int, *, seconds: float, progress: Callable[[States], None] | None = None
+    ) -> dict[str, str]:
+        """Wait until a backfill has ended; return the state of each of its runs.
+
+        Raises
+        ------
+        StackError
+            If it has not ended in time, or a run of it failed.
+        """
+        until = clock.seconds() + seconds
+        while True:
+            found = self._call("GET", f"backfills/{backfill}").json()
+            runs = self._backfill_runs(found["dag_id"], backfill)
+            if progress is not None:
+                progress(runs)
+            if found["completed_at"]:
+                break
+            if clock.seconds() > until:
+                raise StackError(f"backfill {backfill} has not ended after {seconds:.0f} s: {runs}")
+            time.sleep(1.0)
+        if failed := [name for name, state in runs.items() if state == "failed"]:
+            raise StackError(f"backfill {backfill}: {len(failed)} run(s) failed, first {failed[0]}")
+        return runs
+
+    def _backfill_runs(self, dag_id: str, backfill: int) -> dict[str, str]:
+        """Return the state of each run of a backfill by the end of its interval."""
+        asked = f"dags/{quote(dag_id)}/dagRuns?run_type=backfill&order_by=logical_date&limit=100"
+        runs: dict[str, str] = {}
+        offset = 0
+        while True:
+            page = self._call("GET", f"{asked}&offset={offset}").json()
+            offset += len(page["dag_runs"])
+            runs |= {
+                run["data_interval_end"]: run["state"]
+                for run in page["dag_runs"]
+                if run.get("backfill_id", backfill) == backfill
+            }
+            if offset >= page["total_entries"] or not page["dag_runs"]:
+                return runs
+
+    def send_event(self, asset: str, extra: Mapping[str, str]) -> None:
+        """Make an event of an asset, as a task's success would.
+
+        Parameters
+        ----------
+        extra : mapping
+            With `start` and `as_of`, ISO instants: the window of the runs it starts.
+
+        Raises
+        ------
+        StackError
+            If no DAG knows the asset.
+        """
+        found = self._call("GET", f"assets?name_pattern={quote(asset)}&limit=100").json()
+        ids = [each["id"] for each in found["assets"] if each["name"] == asset]
+        if not ids:
+            raise StackError(f"Airflow at {self._url} knows no asset {asset!r}")
+        self._call("POST", "assets/events", json={"asset_id": ids[0], "extra": dict(extra)})
+
     def run_states(self, dag_id: str) -> dict[str, str]:
         """Return the state of each run of a DAG by its run id."""
         answer = self._call("GET", f"dags/{quote(dag_id)}/dagRuns?limit=100")

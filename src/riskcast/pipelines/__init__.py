@@ -1,10 +1,28 @@
 """What runs: every pipeline, declared once. Standard library only."""
 
 from riskcast.core.errors import DeclarationError
-from riskcast.pipelines.daily_risk import FIT_REGIMES, MARKET_DAILY, TRAIN_DAILY_RISK
-from riskcast.pipelines.spec import Pipeline, Size, Step, ancestry, command, tables_written
+from riskcast.pipelines.daily_risk import (
+    FIT_REGIMES,
+    FORECAST_DAILY,
+    MACRO_RELEASE,
+    MARKET_DAILY,
+    TRAIN_DAILY_RISK,
+)
+from riskcast.pipelines.spec import (
+    RELEASES,
+    SESSION_CLOSE,
+    Pipeline,
+    Size,
+    Step,
+    ancestry,
+    command,
+    manifest_key,
+    tables_written,
+)
 
-PIPELINES: dict[str, Pipeline] = {p.name: p for p in (MARKET_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)}
+PIPELINES: dict[str, Pipeline] = {
+    p.name: p for p in (MARKET_DAILY, MACRO_RELEASE, FORECAST_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)
+}
 
 # From an empty lake to a served forecast, in this order.
 FIRST_RUN = (MARKET_DAILY, TRAIN_DAILY_RISK)
@@ -21,12 +39,16 @@ def pipeline(name: str) -> Pipeline:
 
 __all__ = [
     "FIRST_RUN",
+    "MARKET_DAILY",
     "PIPELINES",
+    "RELEASES",
+    "SESSION_CLOSE",
     "Pipeline",
     "Size",
     "Step",
     "ancestry",
     "command",
+    "manifest_key",
     "pipeline",
     "tables_written",
 ]

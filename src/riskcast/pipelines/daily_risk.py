@@ -1,10 +1,53 @@
-"""The daily product's pipelines: market_daily, fit_regimes and train_daily_risk."""
+"""The daily product's pipelines: market_daily, macro_release, fit_regimes, train_daily_risk."""
 
 from dataclasses import replace
+from datetime import timedelta
 
-from riskcast.pipelines.spec import Pipeline, Size, Step
+from riskcast.pipelines.spec import RELEASES, SESSION_CLOSE, Pipeline, Size, Step
 from riskcast.products import DAILY_RISK
 from riskcast.tables import bronze, gold, output, silver
+
+# Announced by monitoring when the market has left what the champion was fitted to.
+DRIFT = "drift"
+
+INGEST_SESSIONS = Step(
+    "ingest_sessions",
+    "riskcast.jobs.ingest:ingest_sessions",
+    writes=(bronze.SESSIONS,),
+    uses=("window",),
+)
+
+INGEST_MACRO = Step(
+    "ingest_macro",
+    "riskcast.jobs.ingest:ingest_macro",
+    reads=(bronze.RAW_MACRO.as_of(all_vintages=True),),
+    writes=(bronze.RAW_MACRO,),
+    uses=("source", "window"),
+)
+
+INGEST_CALENDAR = Step(
+    "ingest_calendar",
+    "riskcast.jobs.ingest:ingest_calendar",
+    reads=(bronze.RELEASE_CALENDAR.as_of(),),
+    writes=(bronze.RELEASE_CALENDAR,),
+    uses=("source", "window"),
+)
+
+# What the timetables read, renewed with the calendar itself.
+SNAPSHOTS = Step(
+    "snapshots",
+    "riskcast.jobs.snapshots:write_snapshots",
+    reads=(bronze.RELEASE_CALENDAR.as_of(),),
+    uses=("settings", "source"),
+)
+
+CURATE_MACRO = Step(
+    "curate_macro",
+    "riskcast.transforms.macro:align_macro",
+    reads=(bronze.RAW_MACRO.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
+    writes=(silver.MACRO_ALIGNED,),
+    emits=(silver.MACRO_ALIGNED.name,),
+)
 
 MATERIALISE = Step(
     "materialise",
@@ -62,47 +105,28 @@ MIRROR = Step(
 MARKET_DAILY = Pipeline(
     "market_daily",
     "Bars and macro values in, features, labels and the session's forecast out.",
-    schedule="5 22 * * 1-5",
+    schedule=SESSION_CLOSE,
     tags=("daily_risk", "data"),
+    # From 22:05 UTC to 08:00 New York of the next day in summer; an hour earlier in winter.
+    due=timedelta(hours=13, minutes=55),
     steps=(
-        Step(
-            "ingest_sessions",
-            "riskcast.jobs.ingest:ingest_sessions",
-            writes=(bronze.SESSIONS,),
-            uses=("window",),
-        ),
+        INGEST_SESSIONS,
         Step(
             "ingest_market",
             "riskcast.jobs.ingest:ingest_market",
             writes=(bronze.RAW_MARKET, bronze.QUARANTINE),
             uses=("source", "lake", "window"),
         ),
-        Step(
-            "ingest_macro",
-            "riskcast.jobs.ingest:ingest_macro",
-            reads=(bronze.RAW_MACRO.as_of(all_vintages=True),),
-            writes=(bronze.RAW_MACRO,),
-            uses=("source", "window"),
-        ),
-        Step(
-            "ingest_calendar",
-            "riskcast.jobs.ingest:ingest_calendar",
-            reads=(bronze.RELEASE_CALENDAR.as_of(),),
-            writes=(bronze.RELEASE_CALENDAR,),
-            uses=("source", "window"),
-        ),
+        INGEST_MACRO,
+        INGEST_CALENDAR,
+        SNAPSHOTS,
         Step(
             "curate_market",
             "riskcast.transforms.market:curate_market",
             reads=(bronze.RAW_MARKET.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
             writes=(silver.MARKET_DAILY,),
         ),
-        Step(
-            "curate_macro",
-            "riskcast.transforms.macro:align_macro",
-            reads=(bronze.RAW_MACRO.as_of(all_vintages=True), bronze.SESSIONS.as_of()),
-            writes=(silver.MACRO_ALIGNED,),
-        ),
+        CURATE_MACRO,
         Step(
             "check",
             "riskcast.jobs.check:check",
@@ -141,16 +165,44 @@ MARKET_DAILY = Pipeline(
         ),
         FORECAST,
         DRAIN_PREDICTIONS,
-        replace(PUBLISH, after=("forecast", "curate_market", "curate_macro", "labels")),
+        # Gold is announced once all of the window is written and this run's own forecast stands:
+        # a consumer that forecasts beside it would publish a second one.
+        replace(
+            PUBLISH,
+            after=("forecast", "curate_market", "curate_macro", "labels"),
+            emits=(gold.FEATURES_DAILY.name,),
+        ),
         MATERIALISE,
         MIRROR,
     ),
+)
+
+# At the instant itself, not at the end of the day: what was released is in the lake, with its
+# vintage, when the next session's features ask for it.
+MACRO_RELEASE = Pipeline(
+    "macro_release",
+    "The figures of a release, with their vintages, aligned to sessions.",
+    schedule=f"{RELEASES} cpi nfp ppi ism_pmi fomc_decision",
+    tags=("daily_risk", "data"),
+    steps=(INGEST_SESSIONS, INGEST_MACRO, INGEST_CALENDAR, SNAPSHOTS, CURATE_MACRO),
+)
+
+# Forecasts of what gold holds beyond market_daily: after features were mended or rebuilt by hand.
+# In market_daily itself the forecast follows the features in the same run, so that a backfill of
+# a day gives the whole day.
+FORECAST_DAILY = Pipeline(
+    "forecast_daily",
+    "Forecasts for sessions whose features are new.",
+    tags=("daily_risk",),
+    on=(gold.FEATURES_DAILY.name,),
+    steps=(FORECAST, PUBLISH, MIRROR),
 )
 
 TRAIN_DAILY_RISK = Pipeline(
     "train_daily_risk",
     "Walk-forward evaluation, gate, registration, promotion and a fresh forecast.",
     schedule="0 6 * * 6",
+    on=(DRIFT,),
     tags=("daily_risk", "training"),
     steps=(
         Step(
@@ -189,6 +241,7 @@ TRAIN_DAILY_RISK = Pipeline(
             uses=("registry", "lake", "window", "settings"),
             product=DAILY_RISK,
             size=Size.LARGE,
+            live_only=True,
         ),
         replace(FORECAST, after=("register",)),
         PUBLISH,

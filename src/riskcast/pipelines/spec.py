@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
+from hashlib import sha256
+from types import MappingProxyType
 
 from riskcast.core.errors import DeclarationError
 from riskcast.products import Product
 from riskcast.tables import Read, Table
+
+SESSION_CLOSE = "@session_close"
+RELEASES = "@releases"
 
 
 class Size(StrEnum):
@@ -28,8 +34,9 @@ class Step:
         ``"module:function"``, called with the frames in the order of `reads` and, by name,
         the ports listed in `uses`.
     uses : tuple of str
-        Ports besides frames: window, settings, asset, source, lake, registry, progress. A step
-        of a product is handed `product` too. A step without `uses` sees frames only.
+        Ports besides frames: window, settings, asset, source, lake, registry, progress, params,
+        backfill, announce. A step of a product is handed `product` too. A step without `uses`
+        sees frames only.
     after : tuple of str
         Steps to wait for although no table passes between them.
     commits : tuple of Table
@@ -51,6 +58,8 @@ class Step:
     from_start: bool = False
     commits: tuple[Table, ...] = ()
     retries: int = 2
+    emits: tuple[str, ...] = ()
+    live_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,16 @@ class Pipeline:
     Attributes
     ----------
     schedule : str
-        Cron expression in UTC, or empty for manual runs.
+        Cron expression in UTC, `SESSION_CLOSE`, `RELEASES` followed by events of the table
+        release_calendar, or empty for manual runs.
+    on : tuple of str
+        Assets whose events start a run, besides the schedule. Its window is that of the run that
+        sent the event.
+    params : mapping of str to str
+        What a run by hand may be told besides its window, each with its meaning; handed to steps
+        that use the port `params`.
+    due : timedelta or None
+        Time after a run's start at which somebody is told that it has not ended.
 
     Raises
     ------
@@ -73,6 +91,9 @@ class Pipeline:
     steps: tuple[Step, ...]
     schedule: str = ""
     tags: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    due: timedelta | None = None
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]
@@ -116,6 +137,11 @@ class Pipeline:
 def command(pipeline: str, step: str, start: str, end: str) -> tuple[str, ...]:
     """The one command line of a step, wherever it runs."""
     return ("riskcast", "run", pipeline, step, "--start", start, "--end", end)
+
+
+def manifest_key(pipeline: str, step: str, run_id: str) -> str:
+    """Where below the lake root a step of a run leaves the proof that it has ended well."""
+    return f"runs/{pipeline}/{sha256(run_id.encode()).hexdigest()[:16]}/{step}.json"
 
 
 def tables_written(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:

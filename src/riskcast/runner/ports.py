@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,17 @@ from riskcast.core.window import Window
 from riskcast.lake import Lake, open_lake
 from riskcast.pipelines import Step
 
+PORTS = (
+    "settings",
+    "lake",
+    "source",
+    "registry",
+    "asset",
+    "progress",
+    "params",
+    "backfill",
+    "announce",
+)
 Progress = Callable[[str, int, int], None]
 
 
@@ -29,13 +40,26 @@ class Ports:
         Given by tests; otherwise opened from the settings.
     progress : callable (name, done, total), optional
         Told how far long work has come.
+    params : mapping of str to str, optional
+        What the run was told besides its window.
+    backfill : bool
+        Whether the run repeats the past: then nothing is announced, sent or deployed.
     """
 
     def __init__(
-        self, settings: Settings, *, lake: Lake | None = None, progress: Progress = silent
+        self,
+        settings: Settings,
+        *,
+        lake: Lake | None = None,
+        progress: Progress = silent,
+        params: Mapping[str, str] | None = None,
+        backfill: bool = False,
     ) -> None:
         self.settings = settings
         self.progress = progress
+        self.params = dict(params or {})
+        self.backfill = backfill
+        self.announced: list[str] = []
         if lake is not None:
             self.lake = lake
 
@@ -61,6 +85,10 @@ class Ports:
     def asset(self) -> str:
         return self.settings.asset_symbol
 
+    def announce(self, asset: str) -> None:
+        """Make an event of the asset once the step has succeeded, unless this is a backfill."""
+        self.announced.append(asset)
+
     def for_step(self, step: Step, window: Window) -> dict[str, Any]:
         """Return the named arguments of `step`.
 
@@ -73,7 +101,7 @@ class Ports:
         for name in step.uses:
             if name == "window":
                 asked[name] = window
-            elif name in ("settings", "lake", "source", "registry", "asset", "progress"):
+            elif name in PORTS:
                 asked[name] = getattr(self, name)
             else:
                 raise DeclarationError(f"step {step.name} asks for an unknown port {name!r}")

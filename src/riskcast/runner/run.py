@@ -26,12 +26,15 @@ class StepReport:
     ----------
     rows : mapping of table name to number of rows offered for the window
     versions : mapping of table name to (version before, version after)
+    announced : tuple of str
+        Assets to make an event of.
     """
 
     step: str
     seconds: float
     rows: Mapping[str, int]
     versions: Mapping[str, tuple[int | None, int | None]]
+    announced: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -63,7 +66,12 @@ def run_step(step: Step, window: Window, ports: Ports) -> StepReport:
         known = (pl.col("known_at") > span.start) & (pl.col("known_at") <= span.end)
         versions[table.name] = (before, lake.write(table, frame, span))
         rows[table.name] = frame.filter(known).height
-    return StepReport(step.name, seconds() - started, rows, versions)
+    announced = tuple(ports.announced) if "announce" in step.uses else step.emits
+    ports.announced.clear()
+    if unknown := set(announced) - set(step.emits):
+        raise DeclarationError(f"step {step.name} announces {unknown}, which it does not emit")
+    made = () if ports.backfill else announced
+    return StepReport(step.name, seconds() - started, rows, versions, made)
 
 
 def _frames(step: Step, returned: object) -> tuple[pl.DataFrame, ...]:
@@ -88,11 +96,18 @@ def run_pipeline(
     only: str = "",
     on_start: Callable[[Step], None] = lambda _step: None,
     on_done: Callable[[StepReport], None] = lambda _report: None,
+    on_skip: Callable[[Step], None] = lambda _step: None,
 ) -> tuple[StepReport, ...]:
-    """Run all steps in order, or the one named `only`; stop at the first that fails."""
+    """Run all steps in order, or the one named `only`; stop at the first that fails.
+
+    In a backfill steps that send, deploy or start something are left out, and `on_skip` is told.
+    """
     steps = (pipeline.step(only),) if only else pipeline.ordered()
     reports = []
     for step in steps:
+        if step.live_only and ports.backfill:
+            on_skip(step)
+            continue
         on_start(step)
         report = run_step(step, window, ports)
         on_done(report)

@@ -2,6 +2,15 @@
 
 from riskcast.standalone.layout import airflow_password, connected
 from riskcast.standalone.report import status, tail_logs
-from riskcast.standalone.stack import Progress, down, up
+from riskcast.standalone.stack import Progress, down, running, up
 
-__all__ = ["Progress", "airflow_password", "connected", "down", "status", "tail_logs", "up"]
+__all__ = [
+    "Progress",
+    "airflow_password",
+    "connected",
+    "down",
+    "running",
+    "status",
+    "tail_logs",
+    "up",
+]

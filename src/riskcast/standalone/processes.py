@@ -185,6 +185,14 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
         needs=("postgres",),
         environment=environment,
     )
+    # A task waits for ever for a pool that is not there.
+    pool = Process(
+        "airflow-pool",
+        _python("airflow", "pools", "set", "riskcast", settings.cores, "What steps run in."),
+        Ended(),
+        needs=("postgres", migrate.name),
+        environment=environment,
+    )
     api = Process(
         "airflow-api-server",
         _python("airflow", "api-server"),
@@ -200,13 +208,14 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
     }
     return (
         migrate,
+        pool,
         api,
         *(
             Process(
                 name,
                 _python("airflow", *arguments),
                 Http(monitor, (key, "status")),
-                needs=("postgres", migrate.name),
+                needs=("postgres", migrate.name, *((pool.name,) if key == "scheduler" else ())),
                 environment=environment,
             )
             for name, (arguments, key) in behind.items()

@@ -27,6 +27,12 @@ def silent(_name: str, _state: str, _seconds: float) -> None:
     """Report progress to nobody."""
 
 
+def running(settings: Settings) -> bool:
+    """Whether the stack of this home is up, or on its way."""
+    layout = Layout.of(settings)
+    return layout.run.exists() and Supervisor(layout).alive()
+
+
 def up(
     settings: Settings,
     progress: Progress = silent,

@@ -1,0 +1,76 @@
+"""Assets: what a step's success tells other DAGs, and from which window."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.exceptions import AirflowException
+from airflow.sdk import Asset, AssetAlias
+
+from riskcast.core.s3 import bucket_path, is_s3
+from riskcast.core.settings import read_settings
+from riskcast.pipelines import Step, manifest_key
+
+log = logging.getLogger(__name__)
+
+
+def asset(name: str) -> Asset:
+    """Return the asset of that name: a table's name, or what a step announces."""
+    return Asset(name)  # a URI with a scheme makes Airflow load every provider at parse
+
+
+def outlets(step: Step) -> list[AssetAlias]:
+    """Return the step's outlets. An alias makes no event of its own accord; an asset always does,
+    in backfills too (apache/airflow#52665)."""
+    return [AssetAlias(_alias(name)) for name in step.emits]
+
+
+def read_manifest(pipeline: str, step: str, run_id: str) -> dict[str, Any] | None:
+    """Return what the step of the run has left in the lake; None if it has left nothing."""
+    root, key = read_settings().lake_root, manifest_key(pipeline, step, run_id)
+    if is_s3(root):
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+        bucket, _, prefix = bucket_path(root).partition("/")
+        hook, path = S3Hook(), f"{prefix}/{key}".lstrip("/")
+        text = hook.read_key(path, bucket) if hook.check_for_key(path, bucket) else None
+    else:
+        file = Path(root) / key
+        text = file.read_text(encoding="utf-8") if file.is_file() else None
+    return None if text is None else dict(json.loads(text))
+
+
+def finish(context: Any, _result: Any = None) -> None:
+    """Check the manifest of the step that has ended, and make its events.
+
+    Raises
+    ------
+    AirflowException
+        If there is no manifest younger than this attempt: then the step did not end well,
+        whatever its container said.
+    """
+    ti = context["ti"]
+    said = read_manifest(ti.dag_id, ti.task_id, context["run_id"])
+    began = context["dag_run"].start_date if ti.start_date is None else ti.start_date
+    if said is None or datetime.fromisoformat(said["finished_at"]) < began:
+        raise AirflowException(
+            f"{ti.dag_id}.{ti.task_id} left no manifest since {began}: it was lost before it "
+            "ended; clear the task to run it again"
+        )
+    names = [alias.name.removeprefix("may:") for alias in context["task"].outlets]
+    if context["dag_run"].run_type == "backfill":
+        if names:
+            log.info("backfill: no event of %s is made", ", ".join(names))
+        return
+    extra = {"start": said["start"], "as_of": said["as_of"], "run_id": said["run_id"]}
+    for name in said["announced"]:
+        log.info("event of %s as of %s", name, said["as_of"])
+        context["outlet_events"][AssetAlias(_alias(name))].add(asset(name), extra=extra)
+
+
+def _alias(name: str) -> str:
+    return f"may:{name}"

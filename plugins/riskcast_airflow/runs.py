@@ -1,0 +1,82 @@
+"""What a run is told: its window, its parameters and whether it repeats the past. Templates."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow.exceptions import AirflowException
+from airflow.sdk import Param
+
+from riskcast.pipelines import Pipeline
+
+WINDOW = "dag_run, params, triggering_asset_events"
+START = f"{{{{ window({WINDOW})[0] }}}}"
+END = f"{{{{ window({WINDOW})[1] }}}}"
+RUN_ID = "{{ run_id }}"
+MODE = "{{ '--backfill' if dag_run.run_type == 'backfill' else '--no-backfill' }}"
+
+Window = tuple[str, str]
+
+
+def window(dag_run: Any, params: Mapping[str, Any], events: Mapping[Any, Any]) -> Window:
+    """Return start and end of a run's window, ISO instants.
+
+    The parameters `start` and `end` if they are given; else, for a run that assets started, the
+    window of the runs that sent the events, from the first start to the last end; else the data
+    interval.
+
+    Raises
+    ------
+    AirflowException
+        If none of these says a window.
+    """
+    if params.get("start") and params.get("end"):
+        return _iso(params["start"]), _iso(params["end"])
+    sent = [event.extra for each in events for event in events[each] if "as_of" in event.extra]
+    if sent:
+        return min(_iso(e["start"]) for e in sent), max(_iso(e["as_of"]) for e in sent)
+    if dag_run.data_interval_start and dag_run.data_interval_end:
+        return dag_run.data_interval_start.isoformat(), dag_run.data_interval_end.isoformat()
+    raise AirflowException(
+        f"run {dag_run.run_id} has no window: it has no data interval, no asset event told one, "
+        "and the parameters start and end are empty; trigger it with both"
+    )
+
+
+def params(pipeline: Pipeline) -> dict[str, Param]:
+    """Return the trigger form: the window, and what the pipeline takes besides."""
+    form = {
+        name: Param(None, type=["null", "string"], format="date-time", title=name, description=doc)
+        for name, doc in (
+            ("start", "Rows known after this instant. Empty, with end: the data interval."),
+            ("end", "The run's as-of: rows known up to this instant."),
+        )
+    }
+    for name, doc in pipeline.params.items():
+        # No quote, dollar or space: values reach a command line.
+        form[name] = Param("", type="string", pattern=r"^[\w.:@+/-]*$", description=doc)
+    return form
+
+
+def arguments(pipeline: Pipeline) -> tuple[str, ...]:
+    """Return the options of ``riskcast run`` besides pipeline, step and window, as templates."""
+    given = (part for name in pipeline.params
+             for part in ("--set", f"{name}={{{{ params.{name} }}}}"))  # fmt: skip
+    return ("--run-id", RUN_ID, MODE, *given)
+
+
+def shell(words: tuple[str, ...]) -> str:
+    """Return a command line whose templates are quoted once they are rendered."""
+    return " ".join(
+        word.replace(" }}", " | quote }}") if "{{" in word else shlex.quote(word) for word in words
+    )
+
+
+def _iso(text: str) -> str:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise AirflowException(f"{text!r} has no time zone; give UTC, e.g. 2018-12-31T22:05:00Z")
+    return instant.isoformat()

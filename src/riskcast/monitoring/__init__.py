@@ -1,0 +1,1 @@
+"""Watches what was promised: realised skill, drift, freshness. Pure; nothing here is sent."""

@@ -1,0 +1,248 @@
+"""Steps elsewhere: on ECS (moto's server, with a local stand-in for Fargate) and in containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import pendulum
+import pytest
+from airflow.exceptions import AirflowException
+
+from riskcast.core.errors import SettingsError
+from riskcast.core.settings import Settings
+from riskcast.pipelines import MARKET_DAILY, Size, pipeline
+from riskcast_airflow import events
+from riskcast_airflow.dag import build_dag
+
+START, END = pendulum.datetime(2018, 12, 28, 22, 5), pendulum.datetime(2018, 12, 31, 22, 5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def aws(monkeypatch, tmp_path):
+    """moto's server with a bucket, a cluster and task definitions; settings of place ecs."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket="lake")
+    ec2 = boto3.client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]
+    group = ec2.describe_security_groups()["SecurityGroups"][0]
+    ecs = boto3.client("ecs")
+    ecs.create_cluster(clusterName="riskcast")
+    for size in Size:
+        ecs.register_task_definition(
+            family=f"riskcast-{size}",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            containerDefinitions=[
+                {"name": "riskcast", "image": "riskcast", "essential": True, "memory": 512}
+            ],
+        )
+    for name, value in {
+        "PLACE": "ecs",
+        "HOME": str(tmp_path),
+        "LAKE": "s3://lake/house",
+        "ECS_CLUSTER": "riskcast",
+        "ECS_SUBNETS": subnet["SubnetId"],
+        "ECS_SECURITY_GROUPS": group["GroupId"],
+    }.items():
+        monkeypatch.setenv(f"RISKCAST_{name}", value)
+    yield ecs
+    server.stop()
+
+
+def context(run_type: str = "scheduled") -> dict:
+    run = SimpleNamespace(
+        run_id="scheduled__1",
+        run_type=run_type,
+        data_interval_start=START,
+        data_interval_end=END,
+        start_date=datetime.now(UTC),
+    )
+    return {
+        "dag_run": run,
+        "run_id": run.run_id,
+        "params": {"start": None, "end": None},
+        "triggering_asset_events": {},
+        "outlet_events": {},
+    }
+
+
+def prepared(step: str, given: dict):
+    """The step's operator, rendered and told to wait in this process."""
+    dag = build_dag(MARKET_DAILY, None)
+    task = dag.get_task(step)
+    jinja = dag.get_template_env()
+    told = given | dag.user_defined_macros
+    task.overrides = task.render_template(task.overrides, told, jinja)
+    task.deferrable, task.reattach, task.waiter_delay = False, False, 1
+    given["task"] = task
+    given["ti"] = SimpleNamespace(
+        dag_id="market_daily",
+        task_id=step,
+        start_date=datetime.now(UTC) - timedelta(seconds=1),
+        xcom_push=lambda **_: None,
+    )
+    return task
+
+
+def asked_for(ecs) -> dict:
+    """The one task that was started, as soon as it is there."""
+    for _ in range(100):
+        if arns := ecs.list_tasks(cluster="riskcast")["taskArns"]:
+            return ecs.describe_tasks(cluster="riskcast", tasks=arns)["tasks"][0]
+        time.sleep(0.1)
+    raise AssertionError("no task was started")
+
+
+def stand_in(ecs, done: list) -> None:
+    """What Fargate would do: run the command it was given."""
+    words = asked_for(ecs)["overrides"]["containerOverrides"][0]["command"]
+    run = [sys.executable, "-c", "from riskcast.cli import main; main()", *words[1:]]
+    env = {n: v for n, v in os.environ.items() if n != "RISKCAST_PLACE"}
+    done.append(subprocess.run(run, env=env, capture_output=True, text=True, timeout=120))
+
+
+@pytest.mark.slow
+def test_a_step_runs_on_ecs_and_its_manifest_proves_it(aws):
+    given, done = context(), []
+    task = prepared("ingest_sessions", given)
+    container = threading.Thread(target=stand_in, args=(aws, done))
+    container.start()
+    task.execute(given)
+    container.join()
+    assert done[0].returncode == 0, done[0].stderr
+    events.finish(given)
+    said = events.read_manifest("market_daily", "ingest_sessions", "scheduled__1")
+    assert said["rows"] == {"sessions": 1}
+    assert said["as_of"] == END.isoformat()
+
+
+@pytest.mark.slow
+def test_a_container_that_was_lost_never_counts_as_success(aws):
+    given = context()
+    task = prepared("ingest_sessions", given)
+    task.execute(given)  # ECS says that all is well, but nothing ran
+    with pytest.raises(AirflowException, match="left no manifest"):
+        events.finish(given)
+
+
+def test_a_task_on_ecs_waits_without_a_worker_and_gives_up_in_time(aws):
+    dag = build_dag(pipeline("train_daily_risk"), None)
+    task = dag.get_task("evaluate")
+    assert task.deferrable and task.reattach
+    assert task.task_definition == "riskcast-large"
+    limit = timedelta(seconds=task.waiter_delay * task.waiter_max_attempts)
+    assert limit == task.execution_timeout
+    assert task.pool == "default_pool"
+
+
+def test_a_place_without_its_settings_is_refused():
+    with pytest.raises(SettingsError, match="RISKCAST_ECS_CLUSTER"):
+        Settings(place="ecs")
+    with pytest.raises(SettingsError, match="s3://"):
+        Settings(place="ecs", ecs_cluster="c", ecs_subnets="s", ecs_security_groups="g")
+
+
+def test_a_container_gets_the_command_the_settings_and_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("RISKCAST_PLACE", "docker")
+    monkeypatch.setenv("RISKCAST_HOME", str(tmp_path))
+    line = build_dag(MARKET_DAILY, None).get_task("features").bash_command
+    said = line.partition("{{")[0]
+    words = shlex.split(said)
+    assert words[:4] == ["exec", "docker", "run", "--rm"]
+    assert f"{tmp_path}:{tmp_path}" in words
+    assert "RISKCAST_HOME" in words and "secret" not in line
+    assert words[words.index("riskcast:latest") + 1 :][:4] == [
+        "riskcast", "run", "market_daily", "features",
+    ]  # fmt: skip
+
+
+# What `finish` makes of manifests, on a folder.
+
+
+@pytest.fixture
+def manifest(monkeypatch, tmp_path):
+    monkeypatch.setenv("RISKCAST_LAKE", str(tmp_path))
+    from riskcast.pipelines import manifest_key
+
+    path = tmp_path / manifest_key("market_daily", "publish", "scheduled__1")
+
+    def write(finished_at: datetime, announced=("features_daily",)) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        said = {
+            "start": START.isoformat(), "as_of": END.isoformat(), "run_id": "scheduled__1",
+            "finished_at": finished_at.isoformat(), "announced": list(announced),
+        }  # fmt: skip
+        path.write_text(json.dumps(said))
+        return path
+
+    return write
+
+
+class Sent:
+    def __init__(self):
+        self.events = []
+
+    def __getitem__(self, alias):
+        return SimpleNamespace(add=lambda asset, extra: self.events.append((asset.name, extra)))
+
+
+def finished(run_type: str) -> list:
+    given = context(run_type)
+    given["task"] = build_dag(MARKET_DAILY, None).get_task("publish")
+    given["outlet_events"] = Sent()
+    given["ti"] = SimpleNamespace(
+        dag_id="market_daily", task_id="publish", start_date=datetime.now(UTC)
+    )
+    events.finish(given)
+    return given["outlet_events"].events
+
+
+def test_an_event_carries_the_window_of_the_run_that_sent_it(manifest):
+    manifest(datetime.now(UTC) + timedelta(seconds=1))
+    ((name, extra),) = finished("scheduled")
+    assert name == "features_daily"
+    assert (extra["start"], extra["as_of"]) == (START.isoformat(), END.isoformat())
+
+
+def test_a_backfill_makes_no_event_and_says_so(manifest, caplog):
+    manifest(datetime.now(UTC) + timedelta(seconds=1))
+    with caplog.at_level("INFO"):
+        assert finished("backfill") == []
+    assert "backfill: no event of features_daily is made" in caplog.text
+
+
+def test_a_manifest_of_the_attempt_before_proves_nothing(manifest):
+    manifest(datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(AirflowException, match="left no manifest since"):
+        finished("scheduled")
