@@ -15,7 +15,13 @@ locals {
 
   # DAGs run no step themselves: they only have to know where steps run.
   dag_settings = merge(var.source_settings, {
-    RISKCAST_LAKE = "s3://${module.storage.buckets["lake"]}"
+    RISKCAST_LAKE                = "s3://${module.storage.buckets["lake"]}"
+    RISKCAST_PLACE               = "ecs"
+    RISKCAST_ECS_CLUSTER         = module.compute.cluster.name
+    RISKCAST_ECS_TASK            = var.name
+    RISKCAST_ECS_SUBNETS         = join(",", module.network.private_subnet_ids)
+    RISKCAST_ECS_SECURITY_GROUPS = module.network.task_security_group_id
+    RISKCAST_ECS_LOG_GROUP       = module.compute.log_group.name
   })
 
   database_login = {

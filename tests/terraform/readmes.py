@@ -1,4 +1,4 @@
-"""README.md of each module, from its variables and outputs: ``python -m tests.terraform.readmes``."""
+"""README.md of each module from its code: ``python -m tests.terraform.readmes``."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ HERE = Path(__file__).parent
 TERRAFORM = HERE.parents[1] / "terraform"
 REGISTRY = "registry.terraform.io/hashicorp"
 SINGLE, LIST = 1, 2  # how blocks nest, in Terraform's protocol
-PROVIDER = {"region": {"k": "string"}, "default_tags": {"k": "block", "b": {"tags": {"k": ["map", "string"]}}}}  # fmt: skip
+TAGS = {"k": "block", "b": {"tags": {"k": ["map", "string"]}}}
+PROVIDER = {"region": {"k": "string"}, "default_tags": TAGS}
 RANDOM = {
     "random_password": {
         "length": {"k": "number", "r": 1},
@@ -119,10 +120,12 @@ def check(folder: Path, environment: dict[str, str]) -> bool:
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            print(f"{folder.name}: terraform {verb[0]} failed\n{done.stdout}{done.stderr}")
+            sys.stdout.write(
+                f"{folder.name}: terraform {verb[0]} failed\n{done.stdout}{done.stderr}" + "\n"
+            )
             return False
     said = done.stdout.strip().splitlines()[-1]
-    print(f"{folder.name}: {said}")
+    sys.stdout.write(f"{folder.name}: {said}" + "\n")
     return True
 
 
@@ -155,7 +158,7 @@ def main() -> int:
         failed = [folder for folder in folders if not check(folder, environment)]
         for server in servers:
             server.stop(None)
-    print(f"{len(folders)} folders, {len(failed)} failed")
+    sys.stdout.write(f"{len(folders)} folders, {len(failed)} failed" + "\n")
     return len(failed)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from riskcast.jobs.eventbridge import targets
 from riskcast.pipelines import PIPELINES, Pipeline, Size, Step
 from riskcast.tables import TABLES, Table
 from riskcast.tables.spec import INGESTED_AT, Kind
@@ -35,16 +36,6 @@ REACHES = {
 }
 PUBLISHERS = {"riskcast.jobs.publish:publish"}
 PUBLISHED_READERS = {"riskcast.jobs.materialise:materialise"}
-# What the scheduler puts in: the instant of the schedule, so that a late start does the same work.
-SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
-# Longer than any run of closed days; rows that are there already stay as they are.
-LOOK_BACK = "P7D"
-# Clocks that Airflow keeps by calendar, as the nearest the scheduler has. On a closed day a run
-# finds nothing new. Releases are at 08:30, 10:00 and 14:00 in New York.
-CLOCKS = {
-    "@session_close": ("UTC", "cron(5 22 ? * MON-FRI *)"),
-    "@releases": ("America/New_York", "cron(5 9,10,14 ? * MON-FRI *)"),
-}
 COMMENT_LIMIT = 255  # characters of a column's comment in Glue
 
 
@@ -127,29 +118,14 @@ def _task(pipeline: Pipeline, step: Step) -> dict[str, Any]:
 
 
 def _schedules() -> dict[str, Any]:
-    return {p.name: _schedule(p) for p in PIPELINES.values() if p.schedule}
-
-
-def _schedule(pipeline: Pipeline) -> dict[str, Any]:
-    kind = pipeline.schedule.split()[0]
-    zone, expression = CLOCKS.get(kind) or ("UTC", _aws_cron(pipeline.schedule))
     return {
-        "schedule": expression,
-        "timezone": zone,
-        "command": [
-            "riskcast", "run", pipeline.name, "--start", LOOK_BACK, "--end", SCHEDULED_TIME,
-        ],
-    }  # fmt: skip
-
-
-def _aws_cron(cron: str) -> str:
-    """Return a cron expression in the scheduler's form: six fields, days by name."""
-    minute, hour, day, month, weekday = cron.split()
-    names = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-    days = "".join(names[int(c)] if c.isdigit() else c for c in weekday)
-    # One of day and weekday must be "?".
-    day, days = ("?", days) if weekday != "*" else (day, "?")
-    return f"cron({minute} {hour} {day} {month} {days} *)"
+        name: {
+            "schedule": target["schedule_expression"],
+            "timezone": target["schedule_expression_timezone"],
+            "command": target["input"]["containerOverrides"][0]["command"],
+        }
+        for name, target in targets().items()
+    }
 
 
 def _once(values: Any) -> list[str]:

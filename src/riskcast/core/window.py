@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from riskcast.core.errors import SettingsError
 
-DAYS_BEFORE = re.compile(r"P(\d{1,5})D")  # an ISO 8601 duration
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -49,12 +47,8 @@ class Window:
         """Read two ISO dates or instants.
 
         A bare date stands for its whole UTC day, so ``2018-12-31`` as `end` includes that day.
-        ``P7D`` as `start` means seven days before the end, for a clock that knows no calendar.
         """
-        until = _instant(end, "end", whole_day=True)
-        if days := DAYS_BEFORE.fullmatch(start):
-            return cls(until - timedelta(days=int(days[1])), until)
-        return cls(_instant(start, "start"), until)
+        return cls(_instant(start, "start"), _instant(end, "end", whole_day=True))
 
 
 def _instant(text: str, name: str, *, whole_day: bool = False) -> datetime:

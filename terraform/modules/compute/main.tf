@@ -108,7 +108,7 @@ resource "aws_ecs_task_definition" "this" {
       options = {
         "awslogs-group"         = aws_cloudwatch_log_group.this.name
         "awslogs-region"        = data.aws_region.this.region
-        "awslogs-stream-prefix" = each.key
+        "awslogs-stream-prefix" = "riskcast" # the prefix Airflow looks under
       }
     }
   }])

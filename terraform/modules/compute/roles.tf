@@ -151,7 +151,7 @@ data "aws_iam_policy_document" "task" {
 
     content {
       sid       = "MirrorForecasts"
-      actions   = ["dynamodb:BatchWriteItem"]
+      actions   = ["dynamodb:BatchWriteItem", "dynamodb:PutItem"]
       resources = [var.predictions_table_arn]
     }
   }

@@ -35,8 +35,8 @@ data "aws_iam_policy_document" "log_key" {
 
   statement {
     sid       = "LogGroupsOfThisAccount"
-    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-    resources = ["*"] # the key itself
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"] # with and without plaintext, from and to
+    resources = ["*"]                                                                                       # the key itself
 
     principals {
       type        = "Service"
@@ -52,8 +52,8 @@ data "aws_iam_policy_document" "log_key" {
 
   statement {
     sid       = "AlarmsEventsBudgetsAndTrailOfThisAccount"
-    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*"]
-    resources = ["*"] # the key itself
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*"] # with and without plaintext
+    resources = ["*"]                                                      # the key itself
 
     principals {
       type = "Service"

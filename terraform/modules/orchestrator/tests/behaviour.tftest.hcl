@@ -33,7 +33,7 @@ variables {
     market_daily = {
       schedule = "cron(5 22 ? * MON-FRI *)"
       timezone = "UTC"
-      command  = ["riskcast", "run", "market_daily", "--start", "P7D", "--end", "<aws.scheduler.scheduled-time>"]
+      command  = ["riskcast", "run", "market_daily", "--days", "7", "--end", "<aws.scheduler.scheduled-time>"]
     }
   }
 }
