@@ -34,6 +34,16 @@ locals {
     MLFLOW_TRACKING_PASSWORD = "${aws_secretsmanager_secret.mlflow.arn}:password::"
   }
 
+  # The same login, as the server knows it; made at its first start.
+  mlflow_admin = {
+    MLFLOW_AUTH_ADMIN_USERNAME     = "${aws_secretsmanager_secret.mlflow.arn}:username::"
+    MLFLOW_AUTH_ADMIN_PASSWORD     = "${aws_secretsmanager_secret.mlflow.arn}:password::"
+    MLFLOW_FLASK_SERVER_SECRET_KEY = "${aws_secretsmanager_secret.mlflow.arn}:session::"
+  }
+  # Without a login: libpq reads PGUSER and PGPASSWORD itself, so that no file or command line
+  # holds a secret.
+  mlflow_database = "postgresql+psycopg://${module.database.host}:5432/${module.database.database}?sslmode=require"
+
   step_secrets = {
     registry = local.mlflow_login
     online   = { RISKCAST_REDIS = module.cache.url_secret_arn }
@@ -42,21 +52,33 @@ locals {
 
   services = merge(
     {
-      # The login comes from PGUSER and PGPASSWORD, which libpq reads itself, so that no command
-      # line holds a secret.
       mlflow = {
         image = local.images["mlflow"]
-        command = [
-          "mlflow", "server", "--host", "0.0.0.0", "--port", "5050", "--workers", "2",
-          "--backend-store-uri", "postgresql+psycopg://${module.database.host}:5432/${module.database.database}?sslmode=require",
-          "--artifacts-destination", "s3://${module.storage.buckets["artifacts"]}/mlflow",
-          "--allowed-hosts", "mlflow.${var.domain},mlflow.${var.name}.internal:5050",
+        command = ["sh", "-ec", <<-END
+          umask 077
+          cat > /tmp/basic_auth.ini <<'INI'
+          [mlflow]
+          default_permission = READ
+          database_uri = ${local.mlflow_database}
+          authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+          auth_cache_ttl_seconds = 60
+          INI
+          exec mlflow server --host 0.0.0.0 --port 5050 --workers 2 --app-name basic-auth
+        END
         ]
+        environment = {
+          MLFLOW_AUTH_CONFIG_PATH            = "/tmp/basic_auth.ini"
+          MLFLOW_BACKEND_STORE_URI           = local.mlflow_database
+          MLFLOW_ARTIFACTS_DESTINATION       = "s3://${module.storage.buckets["artifacts"]}/mlflow"
+          MLFLOW_SERVER_ALLOWED_HOSTS        = "mlflow.${var.domain},mlflow.${var.name}.internal:5050"
+          MLFLOW_SERVER_ENABLE_JOB_EXECUTION = "false"
+          MLFLOW_DISABLE_TELEMETRY           = "true"
+        }
         port      = 5050
         host      = "mlflow"
         cpu       = 512
         memory    = 2048
-        secrets   = local.database_login
+        secrets   = merge(local.database_login, local.mlflow_admin)
         artifacts = true
       }
     },
@@ -89,7 +111,7 @@ locals {
 resource "aws_secretsmanager_secret" "mlflow" {
   # checkov:skip=CKV2_AWS_57:A user of MLflow, changed there and here by hand.
   name                    = "${var.name}/mlflow-login"
-  description             = "JSON with username and password, which steps and servers show to MLflow"
+  description             = "JSON with username and password, which steps and servers show to MLflow, and session, which signs its cookies"
   kms_key_id              = module.secrets.data_key_arn
   recovery_window_in_days = var.production ? 30 : 0
   tags                    = local.tags
