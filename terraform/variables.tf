@@ -93,7 +93,7 @@ variable "dashboard_command" {
 }
 
 variable "source_settings" {
-  description = "Where data comes from, as RISKCAST_ settings: RISKCAST_SOURCE and what it asks for."
+  description = "Settings of every role, as RISKCAST_ names: RISKCAST_SOURCE, what it asks for, and what else you choose, such as those of mail."
   type        = map(string)
   default     = { RISKCAST_SOURCE = "live" }
 

@@ -30,8 +30,8 @@ variable "tasks" {
   }
 
   validation {
-    condition     = alltrue([for task in values(var.tasks) : alltrue([for service in task.services : contains(["home", "mirror", "online", "registry", "vendors"], service)])])
-    error_message = "Services of a task are among home, mirror, online, registry, vendors."
+    condition     = alltrue([for task in values(var.tasks) : alltrue([for service in task.services : contains(["mirror", "online", "registry", "vendors"], service)])])
+    error_message = "Services of a task are among mirror, online, registry, vendors."
   }
 }
 
