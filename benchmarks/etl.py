@@ -29,6 +29,7 @@ from _common import BEGINNING, open_files
 from riskcast.core.window import Window
 from riskcast.evaluation.targets import build_labels
 from riskcast.features.daily import build_features
+from riskcast.products import DAILY_RISK
 from riskcast.transforms.macro import align_macro
 from riskcast.transforms.market import curate_market
 from riskcast.transforms.sessions import xnys_sessions
@@ -51,7 +52,10 @@ def main() -> None:
     market = step("curate_market", lambda: curate_market(raw, sessions))
     aligned = step("align_macro", lambda: align_macro(macro, sessions))
     features = step("features", lambda: build_features(market, aligned, asset=asset))
-    step("labels", lambda: build_labels(market, features, sessions, asset=asset))
+    step(
+        "labels",
+        lambda: build_labels(market, features, sessions, asset=asset, product=DAILY_RISK),
+    )
     total = sum(timings.values())
     # One more session recomputes the history: it must stay small beside a run's other costs.
     began = time.perf_counter()

@@ -34,6 +34,9 @@ def test_a_misspelt_setting_is_refused_by_name():
         ({"RISKCAST_MARKET_URL": "http://mirror"}, "RISKCAST_MARKET=yahoo"),
         ({"RISKCAST_FRED_URL": "mirror:80"}, "RISKCAST_FRED_URL"),
         ({"RISKCAST_REGIMES": "quartiles"}, "terciles"),
+        ({"RISKCAST_ROUTER": "haproxy"}, "alb"),
+        ({"RISKCAST_ROUTER": "alb", "RISKCAST_ALB_RULES": "p=arn:1"}, "RISKCAST_ALB_GREEN"),
+        *(({"RISKCAST_CANARY_STEPS": steps}, "rising") for steps in ("", "0,5", "5,5", "75", "a")),
     ],
 )
 def test_an_impossible_value_is_refused_and_the_cure_named(environ, said):

@@ -23,7 +23,7 @@ from riskcast.pipelines import FIRST_RUN, MARKET_DAILY
 from riskcast.runner import Ports, run_pipeline
 from riskcast.tables import TABLES
 from riskcast.tables.gold import FEATURES_DAILY
-from riskcast.tables.output import DEPLOYMENTS, PREDICTIONS_DAILY
+from riskcast.tables.output import DEPLOYMENTS, PREDICTIONS_DAILY, ROLLOUTS
 
 HISTORY = Window.parse("1960-01-01", "2006-12-29")
 NEXT = Window.parse("2006-12-30", "2007-01-04")
@@ -79,8 +79,10 @@ def content(settings: Settings) -> dict[str, str]:
     lake, found = open_lake(settings), {}
     for table in TABLES.values():
         rows = lake.read(table)
-        if table is DEPLOYMENTS:  # says by the wall clock when the champion moved
-            rows = rows.with_columns(at=pl.lit(HISTORY.end))
+        if table in (DEPLOYMENTS, ROLLOUTS):  # say by the wall clock who moved what when
+            moved = [name for name in ("at", "asked_at", "known_at") if name in rows.columns]
+            rows = rows.with_columns(pl.lit(HISTORY.end).alias(name) for name in moved)
+            rows = rows.with_columns(pl.lit("").alias("writer")) if table is ROLLOUTS else rows
         found[table.name] = content_hash(rows, table)
     return found
 

@@ -100,16 +100,22 @@ def test_a_backfill_of_ten_sessions_succeeds_and_changes_no_row(settings, block)
     assert versions(settings) == before
 
 
-def test_another_champion_in_mlflow_serves_within_ten_seconds(settings, block):
+def test_another_champion_in_mlflow_is_rolled_out_and_serves(settings, block):
     registry = Registry(connected(settings))
     first = registry.load(DAILY_RISK.name, CHAMPION)
-    tags = {"asset": settings.asset_symbol}
+    tags = {"asset": settings.asset_symbol, "verdict": "promote"}
     again = registry.register(
-        DAILY_RISK.name, first.model, metrics={}, params={}, lineage={}, tags=tags
+        DAILY_RISK.name,
+        first.model,
+        metrics={},
+        params={},
+        lineage={},
+        tags=tags,
+        golden=first.golden,
     )
     for version in (again, first.version):
         registry.set_alias(DAILY_RISK.name, CHAMPION, version)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 120
         while ask(settings).headers["X-Riskcast-Model"] != f"{DAILY_RISK.name}/{version}":
             assert time.monotonic() < until
             time.sleep(0.1)

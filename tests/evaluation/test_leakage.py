@@ -198,8 +198,11 @@ def test_planted_fit_that_saw_a_later_session_is_caught(monkeypatch):
 RECORD = walk_forward(PRODUCT, DESIGN).record
 
 
-def published(record: pl.DataFrame, product=PRODUCT, *, known: str = "known") -> pl.DataFrame:
-    return intervals.calibrated(record.with_columns(known=pl.col(known)), FEATURES, product)
+AS_KNOWN, TOO_EARLY = pl.col("known"), pl.col("date").dt.offset_by("1d")
+
+
+def published(record: pl.DataFrame, product=PRODUCT, *, known: pl.Expr = AS_KNOWN) -> pl.DataFrame:
+    return intervals.calibrated(record.with_columns(known=known), FEATURES, product)
 
 
 def changed_after(session: np.datetime64) -> pl.DataFrame:
@@ -212,26 +215,28 @@ LATE = DESIGN.dates[-30]
 IMPLIED_ONLY = replace(PRODUCT, regime_columns=())
 
 
-@pytest.mark.parametrize("known", ["known", "date"])
+@pytest.mark.parametrize("known", [AS_KNOWN, TOO_EARLY], ids=["honest", "planted"])
 @pytest.mark.parametrize("session", [DESIGN.dates[CUTS[2]], LATE])
 def test_intervals_and_implied_probabilities_rest_on_outcomes_known_at_the_session(session, known):
-    # With `known` replaced by the forecast's own date, the leak is planted and must show.
+    # With `known` replaced by the day after the forecast, the leak is planted and must show.
     upto = pl.col("date") <= session.item()
     now = published(RECORD, IMPLIED_ONLY, known=known).filter(upto)
     then = published(changed_after(session), IMPLIED_ONLY, known=known).filter(upto)
-    assert now.drop("rv", "known").equals(then.drop("rv", "known")) is (known == "known")
+    same = now.drop("rv", "known", "crps").equals(then.drop("rv", "known", "crps"))
+    assert same is (known is AS_KNOWN)
 
 
 def test_blended_probabilities_rest_on_outcomes_known_at_the_session():
     upto = pl.col("date") <= LATE.item()
     now, then = (published(r).filter(upto) for r in (RECORD, changed_after(LATE)))
     assert not now.equals(published(RECORD, IMPLIED_ONLY).filter(upto))  # logits were at work
-    assert now.drop("rv", "known").equals(then.drop("rv", "known"))
+    assert now.drop("rv", "known", "crps").equals(then.drop("rv", "known", "crps"))
 
 
-def test_planted_outcomes_known_too_early_never_reach_the_logits():
+@pytest.mark.parametrize("product", [PRODUCT, IMPLIED_ONLY], ids=["logits", "implied"])
+def test_planted_outcomes_known_with_their_forecast_are_caught(product):
     with pytest.raises(LookAhead, match="when its forecast was made"):
-        published(RECORD, known="date")
+        published(RECORD, product, known=pl.col("date"))
 
 
 def test_planted_logits_of_the_full_record_are_caught(monkeypatch):
@@ -242,7 +247,7 @@ def test_planted_logits_of_the_full_record_are_caught(monkeypatch):
     )
     upto = pl.col("date") <= LATE.item()
     now, then = (published(r).filter(upto) for r in (RECORD, changed_after(LATE)))
-    assert not now.drop("rv", "known").equals(then.drop("rv", "known"))
+    assert not now.drop("rv", "known", "crps").equals(then.drop("rv", "known", "crps"))
 
 
 @pytest.mark.parametrize("rival", [rivals.conformal_quantiles, rivals.multiclass])

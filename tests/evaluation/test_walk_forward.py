@@ -12,7 +12,6 @@ from riskcast.evaluation.design import first_fit
 from riskcast.evaluation.walk_forward import (
     OFFSET_MIN_TRAIN,
     fit_candidate,
-    log_ratios,
     schedule,
     walk_forward,
 )
@@ -108,13 +107,6 @@ def test_offsets_begin_early_on_the_grid_of_the_others():
     assert early[-len(usual) :] == usual
     first = DESIGN.dates[early[0].start]
     assert len(DESIGN.known_by(first).dates) >= OFFSET_MIN_TRAIN
-
-
-def test_log_ratios_are_those_known_by_a_session_in_order():
-    by = date(2004, 3, 1)
-    rows = of("pool_equal").filter(pl.col("known") <= by)
-    expected = np.log(rows["variance"].to_numpy() / rows["variance_hat"].to_numpy())
-    np.testing.assert_array_equal(log_ratios(WALK.record, "pool_equal", by), expected)
 
 
 def test_a_product_whose_pool_lost_every_column_is_refused():

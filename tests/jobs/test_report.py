@@ -8,6 +8,7 @@ import pytest
 from tests.evaluation.synthetic_market import SMALL, built
 
 from riskcast.core.errors import NotEnoughHistory
+from riskcast.evaluation import intervals
 from riskcast.evaluation.regimes import summary
 from riskcast.evaluation.scores import score
 from riskcast.evaluation.walk_forward import walk_forward
@@ -31,7 +32,7 @@ FEATURES = FEATURES.with_columns(
     vix=pl.lit(None, pl.Float64),
 )
 RECORD = walk_forward(PRODUCT, DESIGN).record
-EVIDENCE = gather(RECORD, FEATURES, PRODUCT)
+EVIDENCE = gather(RECORD, FEATURES, PRODUCT, design=DESIGN)
 PAGE = render(with_rivals(EVIDENCE, RECORD))
 
 
@@ -62,8 +63,27 @@ def test_states_are_told_in_words_without_what_is_unknown():
     assert "VIX around" not in TEXT
 
 
+def test_forecasts_are_explained_with_the_newest_one_in_words():
+    newest = EVIDENCE.effects["date"].max()
+    assert re.search(rf"<b>{newest}</b>: Risk is .+\.</p>", TEXT)
+    assert "Effect of each feature, a dot a session" in PAGE
+    assert "Share of the mean absolute effect by year" in PAGE
+
+
+def test_intervals_of_every_level_stand_with_coverage_and_scores():
+    found = intervals.summary(EVIDENCE.published)
+    for level in (50, 80, 95):
+        assert f"<td>{level}%</td>" in TEXT
+    assert f"is {found['crps_bp']:.1f} basis points" in TEXT
+
+
+def test_without_a_design_nothing_is_explained():
+    assert "What moves the forecast" not in render(gather(RECORD, FEATURES, PRODUCT))
+
+
 def test_rivals_stand_beside_what_is_published():
-    for name in ("ratios (published)", "conformal quantiles", "trees alone", "hidden Markov"):
+    ways = ("ratios, tracked (published)", "conformalised tree quantiles")
+    for name in (*ways, "trees alone", "hidden Markov"):
         assert name in TEXT
     brier = summary(EVIDENCE.published)["brier"]
     assert f"<td>{brier:.4g}</td>" in TEXT

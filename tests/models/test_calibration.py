@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from riskcast.core.errors import NotEnoughHistory
-from riskcast.models.calibration import LEVELS, MEMORY, MIN_RATIOS, Calibration
+from riskcast.models.calibration import LEVELS, MEMORY, MIN_RATIOS, STEP, Calibration
 
 
 def test_an_interval_ends_at_the_conformal_order_statistics():
@@ -36,6 +36,32 @@ def test_new_ratios_from_the_same_distribution_fall_inside_as_often_as_promised(
     for level in LEVELS:
         assert np.mean(inside[level]) == pytest.approx(level / 100, abs=0.015)
         assert np.mean(inside[level]) > level / 100 - 0.005
+
+
+def test_an_end_moves_away_from_what_fell_beyond_it_by_the_rest_of_its_tail():
+    calibration = Calibration.of(np.linspace(-2, 2, 401))
+    moves = calibration.moves(-1.8)  # below 50% and 80%, inside 95%
+    tails = np.array([[0.25, 0.75], [0.1, 0.9], [0.025, 0.975]])
+    below = np.array([[1, 1], [1, 1], [0, 1]])
+    np.testing.assert_allclose(moves, STEP * (tails - below))
+
+
+@given(arrays(float, (3, 2), elements=st.floats(-3, 3)))
+def test_intervals_are_nested_however_their_ends_were_moved(shifts):
+    ends = Calibration.of(np.linspace(-1, 1, 200), shifts).intervals(np.zeros(1))
+    lows, highs = zip(*(ends[level][0] for level in (50, 80, 95)), strict=True)
+    assert list(lows) == sorted(lows, reverse=True)
+    assert list(highs) == sorted(highs)
+    assert lows[0] <= highs[0]
+
+
+@given(st.floats(-2, 2), st.integers(0, 20))
+def test_crps_is_that_of_the_ensemble_by_definition(rv, seed):
+    calibration = Calibration.of(np.random.default_rng(seed).normal(size=120))
+    members = np.sqrt(np.exp(-1.0 + calibration.ratios))
+    pairs = np.abs(members[:, None] - members).mean() / 2
+    expected = np.abs(members - abs(rv)).mean() - pairs
+    assert calibration.crps(-1.0, abs(rv)) == pytest.approx(expected)
 
 
 def test_regime_probabilities_are_shares_of_past_ratios():

@@ -31,7 +31,7 @@ def served(*, hybrid_weight: float = 0.5) -> ServedModel:
             Member("gamma_glm", "gamma_glm", 1 - hybrid_weight, "", glm),
             Member("hybrid", "lightgbm_hybrid", hybrid_weight, "log_har_vix", trees),
         ),
-        Calibration.of(np.random.default_rng(0).normal(size=300)),
+        Calibration.of(np.random.default_rng(0).normal(size=300), np.full((3, 2), 0.02)),
         BENCHMARK.fit_end,
     )
 
@@ -103,6 +103,16 @@ def test_a_stored_model_forecasts_the_same_to_the_bit():
     assert again.dump() == MODEL.dump()
 
 
+def test_a_model_stored_before_ends_were_moved_is_still_read():
+    files = MODEL.dump()
+    manifest = json.loads(files["model.json"])
+    del manifest["shifts"]
+    old = ServedModel.load({**files, "model.json": json.dumps(manifest).encode()})
+    still = replace(MODEL, calibration=Calibration(MODEL.calibration.ratios))
+    then, now = (m.forecast(ROWS.x[:3], THRESHOLDS[:3]).intervals for m in (old, still))
+    np.testing.assert_array_equal(then[95], now[95])
+
+
 def test_a_stored_model_is_plain_text():
     for name, content in MODEL.dump().items():
         assert name.endswith((".json", ".txt"))
@@ -151,6 +161,8 @@ def _member(**change):
         lambda m: m.update(ratios=[*range(200, 0, -1)]),
         lambda m: m.update(ratios=[None] * 200),
         lambda m: m.update(ratios=7),
+        lambda m: m.update(shifts=[0.0] * 5),
+        lambda m: m.update(shifts=[None] * 6),
         lambda m: m.update(members=[]),
         lambda m: m.update(members=[1]),
         lambda m: m.update(members={"name": "x"}),

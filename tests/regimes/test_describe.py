@@ -1,9 +1,10 @@
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
-from riskcast.regimes.describe import describe_states
+from riskcast.regimes.describe import compare_methods, describe_states
 
 
 def features(states, vix=20.0):
@@ -39,3 +40,28 @@ def test_what_is_unknown_is_not_said():
 
 def test_without_states_there_is_nothing_to_describe():
     assert describe_states(features([None, None])).is_empty()
+
+
+def two_states(n=1600, seed=0):
+    rng = np.random.default_rng(seed)
+    state = np.cumsum(rng.random(n) < 0.02) % 2
+    noise = rng.normal(size=(4, n))
+    return pl.DataFrame(
+        {
+            "date": [date(2008, 1, 1) + timedelta(days=i) for i in range(n)],
+            "ew94": -9.5 + 1.2 * state + 0.5 * noise[0],
+            "rv22": -9.5 + 1.2 * state + 0.5 * noise[1],
+            "drawdown_60d": -0.02 - 0.06 * state + 0.02 * noise[2],
+            "spy_ret_20d": 0.01 - 0.03 * state + 0.02 * noise[3],
+            "spy_vol_20d": 0.1 + 0.2 * state,
+        }
+    )
+
+
+def test_every_way_finds_the_calm_and_the_tense_state_and_the_filter_stays_longest():
+    table = compare_methods(two_states(), k=2, seed=1)
+    assert (table["low"] < 0.15).all()
+    assert (table["high"] > 0.25).all()
+    assert (table["agreement"] > 90).all()
+    stays = dict(table.select("method", "duration").iter_rows())
+    assert max(stays, key=stays.get) == "hidden Markov, filtered"

@@ -72,7 +72,7 @@ def test_a_folder_verifies_like_its_files(tmp_path):
     [
         ("model.pkl", b"\x80\x04."),
         ("model.joblib", b"\x80\x04."),
-        ("model.json.gz", gzip.compress(b"{}")),
+        ("model.json.gz", gzip.compress(b"{}", mtime=0)),
         ("MLmodel", b"flavors:\n  python_function:\n    loader_module: evil\n"),
         ("model.skops", b"PK\x03\x04"),
         ("model.npy", b"\x93NUMPY"),

@@ -1,12 +1,16 @@
 """The registry on a real MLflow: what is registered comes back, what was tampered with does not."""
 
+import gzip
+import json
 import os
 import pickle
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from small_model import small_model
 
 from riskcast.core.errors import ArtifactRefused, ModelMissing, RegistryError
 from riskcast.core.settings import Settings
-from riskcast.registry import Registry, artifact
+from riskcast.registry import Registry, artifact, signature
 
 PRODUCT = "daily_risk"
 
@@ -178,31 +182,155 @@ def _mlmodel(trace: Path) -> bytes:
     return f"flavors:\n  python_function:\n    loader_module: evil\n    data: {trace}\n".encode()
 
 
+def _put(files):
+    """Return what lays the files beside the model's."""
+
+    def lay(folder, trace):
+        for name, content in files(trace).items():
+            (folder / name).write_bytes(content)
+
+    return lay
+
+
+def _link(folder, trace):
+    secret = trace.with_name("secret.json")
+    secret.write_bytes((folder / "model.json").read_bytes())
+    (folder / "model.json").unlink()
+    (folder / "model.json").symlink_to(secret)
+
+
+def _bomb(folder, _):
+    with (folder / "bomb.txt").open("wb") as file:
+        file.truncate(artifact.MAX_BYTES * 100)  # sparse: takes no space, reading it would
+
+
+def _deep(folder, _):
+    for path in folder.iterdir():
+        path.unlink()
+    for name, content in artifact.seal({"model.json": b"[" * 100_000}).items():
+        (folder / name).write_bytes(content)
+
+
+def _way_out(folder, trace):
+    declared = {f"../{trace.name}.json": {"bytes": 1, "sha256": "0" * 64}}
+    said = json.dumps({"format": 1, "files": declared})
+    (folder / artifact.MANIFEST).write_text(said)
+
+
+def _changed_byte(folder, _):
+    content = bytearray((folder / "model.json").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "model.json").write_bytes(bytes(content))
+
+
+def _pickle_as_json(folder, trace):
+    (folder / "model.json").write_bytes(pickle.dumps(_Exploit(trace)))
+
+
 HOSTILE = {
-    "a pickle": lambda trace: {"model.pkl": pickle.dumps(_Exploit(trace))},
-    "a pickle as python_model": lambda trace: {"python_model.pkl": pickle.dumps(_Exploit(trace))},
-    "a compressed pickle": lambda trace: {"model.json.gz": pickle.dumps(_Exploit(trace))},
-    "a loader_module": lambda trace: {
-        "MLmodel": _mlmodel(trace),
-        "evil.py": f"import os; os.mkdir({str(trace)!r})".encode(),
-    },
-    "an undeclared file": lambda trace: {"more.json": b"{}"},
-    "a skops file": lambda trace: {"model.skops": b"PK\x03\x04"},
-    "a shared library": lambda trace: {"lib.so": b"\x7fELF"},
+    "a pickle": _put(lambda trace: {"model.pkl": pickle.dumps(_Exploit(trace))}),
+    "a pickle as python_model": _put(
+        lambda trace: {"python_model.pkl": pickle.dumps(_Exploit(trace))}
+    ),
+    "a pickle in place of JSON": _pickle_as_json,
+    "a compressed pickle": _put(
+        lambda trace: {"model.json.gz": gzip.compress(pickle.dumps(_Exploit(trace)))}
+    ),
+    "a joblib file": _put(lambda trace: {"model.joblib": pickle.dumps(_Exploit(trace))}),
+    "a loader_module": _put(
+        lambda trace: {
+            "MLmodel": _mlmodel(trace),
+            "evil.py": f"import os; os.mkdir({str(trace)!r})".encode(),
+        }
+    ),
+    "an undeclared file": _put(lambda _: {"more.json": b"{}"}),
+    "a skops file": _put(lambda _: {"model.skops": b"PK\x03\x04"}),
+    "a shared library": _put(lambda _: {"lib.so": b"\x7fELF"}),
+    "a link out of the folder": _link,
+    "a folder": lambda folder, _: (folder / "more.json").mkdir(),
+    "a pipe": lambda folder, _: os.mkfifo(folder / "more.json"),
+    "too much data": _bomb,
+    "JSON nested too deep": _deep,
+    "a manifest that leads out": _way_out,
+    "a changed byte": _changed_byte,
 }
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_beside_the_model_is_refused_and_nothing_runs(
-    kind, registry, settings, tmp_path
-):
+@pytest.mark.parametrize("signed", [True, False], ids=["key", "no key"])
+def test_a_hostile_artifact_is_refused_and_nothing_runs(kind, signed, registry, settings, tmp_path):
     version = _register(registry, small_model())
+    if not signed:  # the seal alone must hold where no key is configured
+        (settings.keys_path / "model-signing.pub").unlink()
     trace = tmp_path / "ran"
-    for name, content in HOSTILE[kind](trace).items():
-        (_data_folder(settings) / name).write_bytes(content)
+    HOSTILE[kind](_data_folder(settings), trace)
     with pytest.raises(ArtifactRefused):
         registry.load(PRODUCT, version)
     assert not trace.exists()
+
+
+def _tag(settings, version, **tags):
+    from mlflow import MlflowClient
+
+    for name, value in tags.items():
+        MlflowClient(settings.mlflow_uri).set_model_version_tag(PRODUCT, version, name, value)
+
+
+def _put_in_place(settings, model) -> str:
+    """Replace the files and the digest, as who can write to the registry can; return the digest."""
+    sealed, folder = artifact.seal(model.dump()), _data_folder(settings)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, content in sealed.items():
+        (folder / name).write_bytes(content)
+    _tag(settings, "1", digest=artifact.digest(sealed))
+    return artifact.digest(sealed)
+
+
+def test_files_and_digest_replaced_together_fail_the_signature(registry, settings):
+    _register(registry, small_model())
+    _put_in_place(settings, small_model(shift=9.0))
+    with pytest.raises(ArtifactRefused, match="not signed"):
+        registry.load(PRODUCT, "1")
+
+
+@pytest.mark.parametrize("kind", ["another key", "another product", "nonsense", "empty"])
+def test_a_wrong_signature_is_refused(kind, registry, settings, tmp_path):
+    digest = registry.load(PRODUCT, _register(registry, small_model())).digest
+    wrong = {
+        "another key": lambda: signature.sign(tmp_path / "others", PRODUCT, digest),
+        "another product": lambda: signature.sign(settings.keys_path, "another", digest),
+        "nonsense": lambda: "nonsense",
+        "empty": lambda: "",
+    }[kind]()
+    _tag(settings, "1", signature=wrong)
+    with pytest.raises(ArtifactRefused, match=r"not signed|no signature"):
+        registry.load(PRODUCT, "1")
+    _tag(settings, "1", signature=signature.sign(settings.keys_path, PRODUCT, digest))
+    assert registry.load(PRODUCT, "1").digest == digest
+
+
+def test_a_server_that_is_told_a_key_asks_for_it_and_needs_no_private_one(registry, settings):
+    _register(registry, small_model())
+    public = settings.keys_path / signature.PUBLIC
+    elsewhere = settings.home_path / "trusted.pub"
+    public.rename(elsewhere)
+    (settings.keys_path / signature.PRIVATE).unlink()
+    assert Registry(replace(settings, model_key=str(elsewhere))).load(PRODUCT, "1").version == "1"
+    elsewhere.unlink()
+    with pytest.raises(ArtifactRefused, match="cannot be read"):
+        Registry(replace(settings, model_key=str(elsewhere))).load(PRODUCT, "1")
+
+
+def test_the_private_key_is_its_owners_alone_and_is_made_once(settings):
+    first = signature.sign(settings.keys_path, PRODUCT, "0" * 64)
+    for name in (signature.PRIVATE, signature.PUBLIC):
+        assert stat.S_IMODE((settings.keys_path / name).stat().st_mode) == 0o600
+    assert signature.sign(settings.keys_path, PRODUCT, "0" * 64) == first
+    assert sorted(p.name for p in settings.keys_path.iterdir()) == [
+        signature.PRIVATE,
+        signature.PUBLIC,
+    ]
 
 
 def test_a_version_someone_else_registered_is_refused_and_nothing_runs(
@@ -236,7 +364,10 @@ def test_a_sealed_file_that_is_no_model_is_refused(registry, settings):
     for name, content in sealed.items():
         (folder / name).write_bytes(content)
     client = MlflowClient(settings.mlflow_uri)
-    client.set_model_version_tag(PRODUCT, version, "digest", artifact.digest(sealed))
+    digest = artifact.digest(sealed)
+    client.set_model_version_tag(PRODUCT, version, "digest", digest)
+    signed = signature.sign(settings.keys_path, PRODUCT, digest)
+    client.set_model_version_tag(PRODUCT, version, "signature", signed)
     with pytest.raises(ArtifactRefused):
         registry.load(PRODUCT, version)
 

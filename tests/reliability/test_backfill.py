@@ -16,7 +16,7 @@ from riskcast.lake.publish import content_hash
 from riskcast.pipelines import MARKET_DAILY
 from riskcast.runner import Ports, run_step
 from riskcast.tables import TABLES
-from riskcast.tables.gold import REGIME_FITS
+from riskcast.tables.gold import FEATURES_DAILY, REGIME_FITS
 from riskcast.transforms.sessions import session_known_at, xnys_sessions
 
 DATA = os.environ.get("RISKCAST_BENCH_DATA")
@@ -102,7 +102,14 @@ def test_the_comparison_sees_one_changed_bit(backfilled):
 @pytest.mark.slow
 @pytest.mark.bench_data
 @pytest.mark.skipif(not DATA, reason="RISKCAST_BENCH_DATA names no folder of market data")
-def test_real_years_in_one_run_and_a_month_of_them_day_by_day_give_the_same_content():
+def test_sixteen_real_years_in_one_run_and_a_month_of_them_day_by_day_give_the_same_content():
     settings = Settings(source="files", files=str(Path(DATA or "")))
-    real = Backfilled(settings, date(1990, 1, 1), date(2020, 2, 27), date(2020, 4, 3))
+    real = Backfilled(settings, date(2007, 1, 1), date(2022, 11, 29), date(2022, 12, 30))
+    assert len(real.days) == 22
+    assert real.lake.read(FEATURES_DAILY)["date"].max() == date(2022, 12, 30)
     assert content(real.of(real.all)) == real.by_day
+    versions = {table.name: real.lake.version(table) for table in TABLES.values()}
+    for window in 3 * [real.month]:
+        run(real.lake, settings, window, real.source)
+    assert content(real.lake) == real.by_day
+    assert {table.name: real.lake.version(table) for table in TABLES.values()} == versions

@@ -107,10 +107,10 @@ def test_killed_runs_leave_every_table_readable_and_end_the_same(
 
 
 @pytest.mark.slow
-def test_a_hundred_killed_runs_leave_every_table_readable_and_end_the_same(
+def test_three_hundred_killed_runs_leave_every_table_readable_and_end_the_same(
     history, undisturbed, tmp_path, nursery, record_property
 ):
     killed = assert_killed_runs_end_the_same(
-        history, undisturbed, tmp_path / "home", nursery, trials=100, seed=2
+        history, undisturbed, tmp_path / "home", nursery, trials=300, seed=2
     )
     record_property("runs killed", killed)

@@ -20,6 +20,7 @@ WHERE = {
     "curate_market": "[lake] curated.market_daily could not be written",
     "curate_macro": "[lake] curated.macro_release_aligned could not be written",
     "features": "[lake] features_daily could not be written",
+    "labels": "[lake] labels_daily could not be written",
     "publish": "[lake] curated.market_daily could not be published",
     "materialise": "[stack] online store:",
 }

@@ -1,6 +1,7 @@
+import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -49,7 +50,19 @@ def client(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     open_lake(settings).write(gold.FEATURES_DAILY, rows(), EVER)
     app = create_app(settings)
     with serve(app) as url, client_of(url, settings) as http:
+        http.settings = settings
         yield http
+
+
+@pytest.fixture
+def spooled(client: Client) -> Callable[[], list[dict]]:
+    """What the server has recorded and not yet given away, oldest first."""
+
+    def read() -> list[dict]:
+        lines = (client.settings.spool_path / "green").glob("*.jsonl")
+        return [json.loads(line) for path in lines for line in path.read_text().splitlines()]
+
+    return read
 
 
 @pytest.fixture

@@ -82,11 +82,11 @@ def register(registry: Registry, model: ServedModel) -> str:
 
 
 @contextmanager
-def serve(app: FastAPI, *, wait_ready: bool = True) -> Iterator[str]:
+def serve(app: FastAPI, *, wait_ready: bool = True, **options) -> Iterator[str]:
     """Run the app on a free loopback port; give its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", access_log=False)
+        config = uvicorn.Config(app, log_level="error", access_log=False, **options)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

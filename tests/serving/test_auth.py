@@ -15,7 +15,7 @@ from riskcast.serving.app import create_app
 from riskcast.serving.auth import KEYS_FILE, add_client, ensure_api_key
 
 OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json")
-GUARDED = {"/predict": "predict", "/metrics": "observe", "/debug/model-info": "observe"}
+GUARDED = {"/predict": "predict", "/metrics": "observe", "/monitoring/drift/check": "monitor"}
 
 
 @pytest.fixture

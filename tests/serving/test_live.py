@@ -17,7 +17,7 @@ from riskcast.registry import Registry
 from riskcast.serving.app import create_app
 from riskcast.serving.auth import ensure_api_key
 from riskcast.serving.features import LakeFeatures
-from riskcast.serving.live import Live
+from riskcast.serving.live import MODEL_EVERY, Live
 
 PRODUCT = DAILY_RISK.name
 
@@ -90,6 +90,22 @@ def test_a_version_that_cannot_load_is_reported_and_the_old_one_stays(settings, 
         until(lambda: not client.get("/ready").json()["troubles"], seconds=10)
 
 
+def test_a_slot_loads_the_version_of_its_own_alias_and_the_champion_without_one(settings, registry):
+    app = create_app(settings, registry, lake=MemoryRows(rows()))  # the slot is green
+    second, third = (register(registry, small_model(shift=shift)) for shift in (0.5, 0.6))
+    with serve(app) as url, client_of(url, settings) as client:
+        assert _served(client) == f"{PRODUCT}/1"
+        registry.set_alias(PRODUCT, "blue", third)
+        registry.set_alias(PRODUCT, "green", second)
+        until(lambda: _served(client) == f"{PRODUCT}/{second}", seconds=10)
+        assert client.get("/ready").headers["X-Riskcast-Model"] == f"{PRODUCT}/{second}"
+        registry.promote(PRODUCT, third, who="test", why="the other slot's")
+        time.sleep(2 * MODEL_EVERY)
+        assert _served(client) == f"{PRODUCT}/{second}"
+        registry.delete_alias(PRODUCT, "green")
+        until(lambda: _served(client) == f"{PRODUCT}/{third}", seconds=10)
+
+
 class _Switchable(Registry):
     """A registry whose connection a test can cut."""
 
@@ -119,7 +135,7 @@ def test_a_server_without_a_model_is_alive_but_not_ready_until_there_is_one(sett
     app = create_app(settings, registry, lake=MemoryRows(rows()))
     with serve(app, wait_ready=False) as url, client_of(url, settings) as client:
         assert client.get("/health").status_code == 200
-        until(lambda: "no version of daily_risk is champion" in client.get("/ready").text)
+        until(lambda: "is green or champion yet" in client.get("/ready").text)
         assert client.get("/ready").status_code == 503
         refused = client.post("/predict", json={})
         assert (refused.status_code, _code(refused)) == (503, "not-ready")

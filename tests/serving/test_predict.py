@@ -8,6 +8,8 @@ import pytest
 from serving_world import LAST, SESSIONS, known_at, rows
 from small_model import small_model
 
+from riskcast.models.explain import sentence
+from riskcast.serving.auth import ensure_admin_key
 from riskcast.serving.schemas import PredictResponse
 
 NEEDED = (*small_model().columns, *small_model().thresholds)
@@ -46,12 +48,21 @@ def test_an_answer_says_all_that_is_promised(client):
     assert said.rv_5d_annualised == pytest.approx(said.rv_5d_hat * math.sqrt(252 / 5))
     assert {"50", "80", "95"} <= set(said.intervals)
     assert all(lo < said.rv_5d_hat < hi for lo, hi in said.intervals.values())
+    (lo_50, hi_50), (lo_80, hi_80) = said.intervals["50"], said.intervals["80"]
+    (lo_95, hi_95) = said.intervals["95"]
+    assert lo_95 < lo_80 < lo_50 < hi_50 < hi_80 < hi_95
     probs = said.regime_probs
     assert probs.calm + probs.transition + probs.risk_off == pytest.approx(1.0)
     assert 3 <= len(said.drivers) <= 5
     assert said.top_drivers == [driver.name for driver in said.drivers]
     sizes = [abs(driver.contribution) for driver in said.drivers]
     assert sizes == sorted(sizes, reverse=True)
+    row = rows().row(SESSIONS.index(LAST), named=True)
+    model = small_model()
+    x = np.array([[row[name] for name in model.columns]])
+    assert said.explanation == sentence(model.columns, model.contributions(x)[0])
+    assert said.explanation.startswith("Risk is ")
+    assert said.explanation.endswith(".")
     assert all((d.contribution >= 0) == (d.direction == "raises") for d in said.drivers)
     assert said.features_known_at == known_at(LAST)
     assert (said.clock.mode, said.clock.now) == ("sample", known_at(LAST))
@@ -142,7 +153,8 @@ def test_the_server_says_what_it_is_and_is_ready(client):
     assert ready["ready"] is True
     assert (ready["reasons"], ready["troubles"]) == ([], [])
     links = client.get("/").json()["links"]
-    assert all(client.get(path).status_code in (200, 405) for path in links.values())
+    http = (path for path in links.values() if not path.startswith("/ws/"))
+    assert all(client.get(path).status_code in (200, 405) for path in http)
 
 
 def test_the_docs_show_request_examples_and_the_key(client):
@@ -155,7 +167,8 @@ def test_the_docs_show_request_examples_and_the_key(client):
 
 
 def test_model_info_names_what_serves(client):
-    info = client.get("/debug/model-info").json()
+    key = ensure_admin_key(client.settings).read_text()
+    info = client.get("/debug/model-info", headers={"X-API-Key": key}).json()
     assert (info["product"], info["version"]) == ("daily_risk", "1")
     assert set(info["features"]) == set(NEEDED)
 

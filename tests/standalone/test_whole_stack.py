@@ -11,17 +11,19 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import redis
 from tests.standalone.ports import port_settings
+from websockets.sync.client import connect
 
 from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
 from riskcast.jobs.airflow_api import Airflow
 from riskcast.standalone import airflow_password, connected, down, launch, postgres, status, up
 from riskcast.standalone.health import fault
-from riskcast.standalone.layout import Layout
+from riskcast.standalone.layout import Layout, mlflow_password
 from riskcast.standalone.leftovers import remains
 from riskcast.standalone.processes import declare
 from riskcast.standalone.supervisor import RECORD, Supervisor
@@ -38,6 +40,7 @@ SERVERS = (
     "blue",
     "green",
     "nginx",
+    "rollout-watch",
 )
 HEARTBEATS = {
     "airflow-scheduler": "scheduler",
@@ -97,7 +100,7 @@ def test_status_says_everything_of_a_running_stack(settings):
     assert said["state"] == "running"
     assert said["api_url"] == f"http://127.0.0.1:{settings.api_port}"
     assert said["airflow_url"] == f"http://127.0.0.1:{settings.airflow_port}"
-    assert said["mlflow_url"] == f"http://127.0.0.1:{settings.mlflow_port}"
+    assert said["mlflow_url"] == f"http://127.0.0.1:{settings.api_port}/mlflow/"
     assert (said["champion"], said["active_slot"], said["last_session"]) == (None, "blue", None)
     servers = {p["name"]: p for p in said["processes"] if not p["once"]}
     assert tuple(servers) == SERVERS
@@ -168,9 +171,13 @@ def test_airflow_has_the_dags_of_the_repository_and_refuses_a_wrong_password(set
         Airflow(url, "admin", "guess").await_dag("market_daily")
 
 
-def test_mlflow_keeps_artifacts_in_the_home_and_refuses_other_host_names(settings, tmp_path):
+def test_mlflow_keeps_artifacts_in_the_home_and_refuses_other_host_names(
+    settings, tmp_path, monkeypatch
+):
     from mlflow import MlflowClient
 
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", _password(settings, "admin"))
     client = MlflowClient(connected(settings).mlflow)
     run = client.create_run(client.create_experiment("stack")).info.run_id
     (tmp_path / "note.txt").write_text("kept")
@@ -178,9 +185,57 @@ def test_mlflow_keeps_artifacts_in_the_home_and_refuses_other_host_names(setting
     kept = list((Layout.of(settings).home / "mlflow-artifacts").rglob("note.txt"))
     assert [path.read_text() for path in kept] == ["kept"]
     connection = http.client.HTTPConnection("127.0.0.1", int(settings.mlflow_port), timeout=10)
-    connection.request("GET", "/api/2.0/mlflow/experiments/list", headers={"Host": "evil.test"})
+    path = "/mlflow/api/2.0/mlflow/experiments/list"
+    connection.request("GET", path, headers={"Host": "evil.test"})
     assert connection.getresponse().status == 403
     connection.close()
+
+
+def _password(settings, user):
+    return mlflow_password(Layout.of(settings), user)
+
+
+@pytest.mark.parametrize("port", ["mlflow_port", "api_port"])
+def test_mlflow_lets_in_nobody_without_a_login_and_the_reader_changes_nothing(settings, port):
+    url = f"http://127.0.0.1:{getattr(settings, port)}/mlflow"
+    api = f"{url}/api/2.0/mlflow"
+    admin, reader = ((user, _password(settings, user)) for user in ("admin", "reader"))
+    for login in (None, ("admin", "password1234"), ("reader", admin[1]), ("nobody", reader[1])):
+        assert httpx.get(f"{url}/", auth=login).status_code == 401
+        look = httpx.get(f"{api}/experiments/get?experiment_id=0", auth=login)
+        assert look.status_code == 401
+    assert "MLflow" in httpx.get(f"{url}/", auth=admin).text
+    name = f"kept-{port}"
+    made = httpx.post(f"{api}/registered-models/create", json={"name": name}, auth=admin)
+    assert made.status_code == 200
+    found = httpx.get(f"{api}/registered-models/get", params={"name": name}, auth=reader)
+    assert found.status_code == 200
+    for what, body in (
+        ("registered-models/alias", {"name": name, "alias": "champion", "version": "1"}),
+        ("model-versions/create", {"name": name, "source": "mlflow-artifacts:/x"}),
+        ("registered-models/set-tag", {"name": name, "key": "k", "value": "v"}),
+    ):
+        assert httpx.post(f"{api}/{what}", json=body, auth=reader).status_code == 403
+
+
+def test_mlflow_behind_nginx_takes_this_sites_requests_and_no_other_sites(settings):
+    site = f"http://127.0.0.1:{settings.api_port}"
+    path = f"{site}/mlflow/ajax-api/2.0/mlflow/experiments/create"
+    login = ("admin", _password(settings, "admin"))
+    for origin, expected in ((site, 200), ("http://evil.test", 403)):
+        answer = httpx.post(path, json={"name": origin}, auth=login, headers={"Origin": origin})
+        assert answer.status_code == expected
+
+
+def test_streams_pass_nginx_and_inner_routes_do_not(settings):
+    key = (settings.keys_path / "admin.key").read_text()
+    headers = {"X-API-Key": key}
+    url = f"127.0.0.1:{settings.api_port}"
+    for topic in ("predictions", "market", "news"):
+        with connect(f"ws://{url}/ws/{topic}", additional_headers=headers, proxy=None) as socket:
+            assert json.loads(socket.recv(timeout=10))["topic"] == topic
+    for path in ("/metrics", "/debug/model-info", "/admin/mirror", "/admin/", "/debug/"):
+        assert httpx.get(f"http://{url}{path}", headers=headers).status_code == 404
 
 
 def test_the_api_is_reached_through_nginx_alone(settings):

@@ -36,14 +36,14 @@ def run(
     )
     new = arrive(
         known,
-        stored.filter(pl.col("known_at") <= at.end),
+        stored,
         at,
         group="series_id",
         payload=("series_id", "macro_value_date", "value"),
         at="release_datetime",
     )
-    fresh = new.join(stored, on=["series_id", "macro_value_date", "release_datetime"], how="anti")
-    return pl.concat([stored, fresh])
+    key = ["series_id", "macro_value_date", "release_datetime"]
+    return pl.concat([stored, new]).unique(key, keep="last", maintain_order=True)  # an upsert
 
 
 EMPTY = macro()
@@ -94,6 +94,45 @@ def test_a_series_nobody_followed_brings_no_history():
     both = [news(n, series=s) for s in ("DGS10", "DGS2") for n in range(4)]
     lake = run(both, lake, window(3))
     assert lake.filter(series_id="DGS2")["macro_value_date"].to_list() == [date(2024, 1, 4)]
+
+
+def test_a_past_window_run_again_learns_nothing_of_revisions_or_late_values():
+    def other(last: int) -> list[dict]:
+        return [news(n, series="DGS2") for n in range(last + 1)]
+
+    lake = run([news(0), *other(0)], EMPTY, window(0))
+    lake = run([news(0), *other(1)], lake, window(1))  # the value of day 1 comes with day 2
+    for n in (2, 3):
+        lake = run([*(news(i) for i in range(n + 1)), *other(n)], lake, window(n))
+    revised = [news(0, 9.9), news(1, 8.8), news(2, 7.7), news(3), *other(3)]
+    for n in (1, 2, 0):
+        assert run(revised, lake, window(n)).equals(lake)
+    assert run(revised, lake, window(3)).height == lake.height + 3
+
+
+def test_a_series_followed_later_is_backfilled_beside_closed_ones():
+    lake = run([news(0)], EMPTY, window(0))
+    for n in (1, 2):
+        lake = run([news(i) for i in range(n + 1)], lake, window(n))
+    both = [news(i, value, s) for s, value in (("DGS10", 9.9), ("DGS2", 1.1)) for i in range(3)]
+    again = run(both, lake, window(1))
+    assert again.filter(series_id="DGS10").equals(lake)
+    assert again.filter(series_id="DGS2")["macro_value_date"].to_list() == [date(2024, 1, 2)]
+
+
+def test_a_window_never_run_is_backfilled_with_what_was_on_time_then():
+    lake = run([news(0)], EMPTY, window(0))
+    lake = run([news(3)], lake, window(3))
+    lake = run([news(n) for n in range(4)], lake, window(2))
+    assert sorted(lake["known_at"]) == sorted(macro(news(0), news(2), news(3))["known_at"])
+
+
+def test_a_value_revised_within_its_own_window_is_one_more_vintage():
+    lake = run([news(0)], EMPTY, window(0))
+    lake = run([news(0, 9.9)], lake, window(0))
+    assert lake["value"].to_list() == [0.0, 9.9]
+    assert lake["known_at"].to_list() == [macro(news(0))["known_at"][0], window(0).end]
+    assert run([news(0, 9.9)], lake, window(0)).equals(lake)
 
 
 def dated_back(fetched, stored, window, **_):

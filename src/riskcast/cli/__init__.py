@@ -16,8 +16,11 @@ from riskcast import __version__
 from riskcast.cli.backfill import add_to as add_backfill
 from riskcast.cli.bundle import add_to as add_bundle
 from riskcast.cli.data import add_to as add_data
+from riskcast.cli.keys import add_to as add_keys
+from riskcast.cli.mail import add_to as add_mail
 from riskcast.cli.models import add_to as add_models
 from riskcast.cli.past import add_to as add_past
+from riskcast.cli.rollout import add_to as add_rollout
 from riskcast.cli.skill import add_to as add_skill
 from riskcast.cli.stack import add_to as add_stack
 from riskcast.core.errors import GateRefused, RiskcastError
@@ -28,7 +31,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for add in (add_backfill, add_bundle, add_data, add_models, add_past, add_skill, add_stack):
+for add in (
+    add_backfill,
+    add_bundle,
+    add_data,
+    add_keys,
+    add_mail,
+    add_models,
+    add_past,
+    add_rollout,
+    add_skill,
+    add_stack,
+):
     add(app)
 
 

@@ -29,7 +29,7 @@ def summary(settings: Settings, lake: Lake, product: Product) -> RenderableType:
     TableMissing
         If nothing has been forecast yet.
     """
-    forecasts = lake.read(PREDICTIONS_DAILY).sort("date")
+    forecasts = _published(lake)
     if forecasts.is_empty():
         raise TableMissing("predictions_daily is empty: run train, then market_daily forecast")
     row = forecasts.row(-1, named=True)
@@ -138,7 +138,10 @@ def urls(settings: Settings) -> str:
         [
             f"API       http://{host}:{settings.api_port}  (docs at /docs)",
             f"Airflow   http://{host}:{settings.airflow_port}  user admin",
-            f"MLflow    http://{host}:{settings.mlflow_port}",
+            f"MLflow    http://{host}:{settings.api_port}/mlflow/  user admin, password in "
+            "mlflow-admin",
+            f"Dashboard http://{host}:{settings.api_port}/dashboard/  user admin, password in "
+            "console; so are /reports/ and /inbox/",
             f"secrets   {settings.keys_path}",
         ]
     )
@@ -154,5 +157,10 @@ def timings(seconds: dict[str, float]) -> str:
 
 def as_json(lake: Lake) -> str:
     """Return the newest forecast as one JSON object."""
-    row = lake.read(PREDICTIONS_DAILY).sort("date").row(-1, named=True)
+    row = _published(lake).row(-1, named=True)
     return json.dumps(row, default=str)
+
+
+def _published(lake: Lake) -> pl.DataFrame:
+    """Return the champion's forecasts, ascending; its shadows are nobody's forecast."""
+    return lake.read(PREDICTIONS_DAILY).filter(pl.col("slot") == "champion").sort("date")

@@ -21,6 +21,10 @@ RiskcastError
 │   ├── ModelMissing         no version carries the alias or number asked for
 │   └── ArtifactRefused      a model file is unknown, altered or not data-only
 ├── GateRefused              a candidate failed the gate; the champion stays
+├── RolloutError             a version could not be rolled out; what served goes on serving
+│   ├── RolloutRefused       it may not be: gate, pin, approval, or nothing to return to
+│   ├── RolloutUnderWay      another rollout of the product has not ended
+│   └── RolloutAborted       a check failed on the way
 ├── MailFailed               a mail was too large, or the server did not take it
 ├── ServingError             answered by the API as a named 4xx or 503
 │   ├── FeatureMissing       a value the model needs is not stored
@@ -147,6 +151,22 @@ class ArtifactRefused(RegistryError):
 
 class GateRefused(RiskcastError):
     code = "gate-refused"
+
+
+class RolloutError(RiskcastError):
+    code = "rollout"
+
+
+class RolloutRefused(RolloutError):
+    code = "rollout-refused"
+
+
+class RolloutUnderWay(RolloutError):
+    code = "rollout-under-way"
+
+
+class RolloutAborted(RolloutError):
+    code = "rollout-aborted"
 
 
 class MailFailed(RiskcastError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,7 +16,17 @@ LOOPBACK = "127.0.0.1"
 SOURCES = ("sample", "files", "live")
 MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here", "docker", "ecs")
+ROUTERS = ("nginx", "alb")
+MOST_CANARY = 50  # percent; a share above it would leave the proven model the smaller one
 REGIMES = ("terciles", "50-85")
+APPROVALS = ("none", "tag")
+NUMBERS = (
+    "rollout_step",
+    "rollout_bake",
+    "rollout_max_errors",
+    "rollout_max_slowdown",
+    "rollout_max_divergence",
+)
 MAIL_TLS = ("starttls", "tls", "none")
 
 
@@ -50,6 +61,13 @@ class Settings:
     lake: str = _setting("", "Lake root: a folder or s3://bucket/prefix. Default: <home>/lake.")
     asset: str = _setting("", "Symbol forecast. Default: SPY, or GSPC for the sample.")
     mlflow: str = _setting("", "MLflow tracking URI. Default: SQLite in <home>.")
+    model_key: str = _setting(
+        "",
+        "Public key file that models must be signed for. Default: <home>/keys/model-signing.pub.",
+    )
+    mlflow_user: str = _setting(
+        "", "User at the MLflow server; the password lies in <home>/keys/mlflow-<user>."
+    )
     place: str = _setting(
         "here",
         "Where a step of a DAG runs: here (subprocess), docker (container) or ecs (Fargate).",
@@ -66,12 +84,53 @@ class Settings:
         "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
     )
     api_port: str = _setting("8080", "Port of nginx, the one published door to the API.")
+    tls_certificate: str = _setting(
+        "", "Certificate chain (PEM) of nginx. Empty: no TLS. Given, the plain port is loopback's."
+    )
+    tls_key: str = _setting("", "Its private key (PEM).")
+    tls_port: str = _setting("8443", "Port of nginx for https, when there is a certificate.")
     blue_port: str = _setting("8001", "Port of the blue model server.")
     green_port: str = _setting("8002", "Port of the green model server.")
     airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
+    dashboard_port: str = _setting("8501", "Port of the dashboard.")
+    inbox_port: str = _setting("8025", "Port of the page that shows the stack's own mails.")
+    smtp_port: str = _setting("2525", "Port of the stack's own mail server.")
+    api_url: str = _setting(
+        "", "Address of the API as the dashboard reaches it. Default: nginx on this machine."
+    )
     slot: str = _setting("blue", "Colour of this model server process.")
+    router: str = _setting("nginx", "What moves traffic between the colours: nginx or alb.")
+    alb_rules: str = _setting(
+        "", "With router alb: product=ARN of its listener rule, commas between several."
+    )
+    alb_blue: str = _setting("", "With router alb: ARN of the target group of the blue slot.")
+    alb_green: str = _setting("", "With router alb: ARN of the target group of the green slot.")
+    alb_url: str = _setting(
+        "", "With router alb: address of the load balancer, to see who answers. Empty: not looked."
+    )
+    canary_steps: str = _setting(
+        "5,25,50", "Shares of traffic, in percent, that a new model may get before all; at most 50."
+    )
+    rollout_step: str = _setting(
+        "5", "Seconds of mirrored requests, and of each canary share, of a rollout."
+    )
+    rollout_bake: str = _setting(
+        "10", "Seconds that all traffic is watched before a new model is champion."
+    )
+    rollout_max_errors: str = _setting(
+        "0.01", "Share of failed requests above which a rollout is aborted."
+    )
+    rollout_max_slowdown: str = _setting(
+        "3", "95th percentile of latency over the serving colour's that aborts a rollout."
+    )
+    rollout_max_divergence: str = _setting(
+        "0.5", "Difference of ln rv between the colours that aborts a rollout."
+    )
+    approval: str = _setting(
+        "none", "Who must allow a rollout: none, or tag (approved=<who> on the version in MLflow)."
+    )
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
     )
@@ -82,6 +141,12 @@ class Settings:
         "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
     )
     cores: str = _setting("2", "Processor cores a training step may use.")
+    limit_missing: str = _setting("0.05", "Share of a month's values of a column that may lack.")
+    limit_psi: str = _setting("0.2", "Fixed PSI limit shown beside the calibrated bound.")
+    limit_drift_share: str = _setting("0.3", "Share of drifted columns that asks for a retraining.")
+    limit_rmse: str = _setting("0.2", "Share by which realised RMSE may exceed what was promised.")
+    cool_down: str = _setting("20", "Sessions after a retraining or rollback before the next.")
+    retrains: str = _setting("4", "Retrainings a year that drift may ask for.")
     mail_host: str = _setting("", "SMTP server of mails, SES's included. Empty: no mail is sent.")
     mail_port: str = _setting("587", "Port of the SMTP server.")
     mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")
@@ -96,7 +161,9 @@ class Settings:
             ("source", SOURCES),
             ("market", MARKETS),
             ("place", PLACES),
+            ("router", ROUTERS),
             ("regimes", REGIMES),
+            ("approval", APPROVALS),
             ("mail_tls", MAIL_TLS),
         ):
             value = getattr(self, name)
@@ -106,27 +173,46 @@ class Settings:
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
             )
-        for name in ("market_url", "fred_url"):
+        for name in ("market_url", "fred_url", "api_url"):
             value = getattr(self, name)
             if value and not value.startswith(("http://", "https://")):
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
+        self._check_routing()
         self._check_mail()
         self._check_place()
         for name in (
             "api_port",
+            "tls_port",
             "blue_port",
             "green_port",
             "airflow_port",
             "mlflow_port",
             "redis_port",
+            "dashboard_port",
+            "inbox_port",
+            "smtp_port",
             "cores",
             "mail_port",
         ):
             value = getattr(self, name)
             if not value.isdigit() or not 0 < int(value) < 65536:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
+        _check_numbers({name: getattr(self, name) for name in NUMBERS})
+
+    def _check_routing(self) -> None:
+        named = self.alb_rule_arns and self.alb_blue and self.alb_green
+        if self.router == "alb" and not named:
+            raise SettingsError(
+                "RISKCAST_ROUTER=alb needs RISKCAST_ALB_RULES as product=ARN, RISKCAST_ALB_BLUE "
+                "and RISKCAST_ALB_GREEN"
+            )
+        if not self.canary_shares or self.canary_shares[-1] > MOST_CANARY:
+            raise SettingsError(
+                f"RISKCAST_CANARY_STEPS={self.canary_steps!r}: give whole percents from 1 to "
+                f"{MOST_CANARY}, rising, with commas between, such as 5,25,50"
+            )
 
     def _check_place(self) -> None:
         if self.place != "ecs":
@@ -149,6 +235,20 @@ class Settings:
     def live(self) -> bool:
         """Whether data keeps arriving, so that the wall clock is the clock."""
         return self.source not in ("sample", "files")
+
+    @property
+    def canary_shares(self) -> tuple[int, ...]:
+        """Rising shares in percent; empty where the setting is not a list of them."""
+        given = [part.strip() for part in self.canary_steps.split(",")]
+        shares = tuple(int(part) for part in given if part.isdigit() and len(part) < 4)
+        rising = all(low < high for low, high in zip((0, *shares), shares, strict=False))
+        return shares if rising and len(shares) == len(given) else ()
+
+    @property
+    def alb_rule_arns(self) -> dict[str, str]:
+        """Product to the ARN of its listener rule."""
+        pairs = (part.strip().partition("=") for part in self.alb_rules.split(",") if part.strip())
+        return {product: arn for product, _, arn in pairs}
 
     @property
     def mails(self) -> bool:
@@ -186,14 +286,30 @@ class Settings:
         return self.mlflow or f"sqlite:///{self.home_path / 'mlflow.db'}"
 
     @property
+    def model_key_path(self) -> Path:
+        """Public key that signatures of models are checked with; without the file none are."""
+        return Path(self.model_key) if self.model_key else self.keys_path / "model-signing.pub"
+
+    @property
     def spool_path(self) -> Path:
         """Folder of answers on their way to the lake, one folder a slot."""
         return self.home_path / "spool"
 
     @property
+    def reports_path(self) -> Path:
+        """Folder of the pages of monitoring runs."""
+        return self.home_path / "reports"
+
+    @property
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a 0600 file."""
         return self.home_path / "keys"
+
+
+def _check_numbers(given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
+            raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number, e.g. 0.5")
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from riskcast.core.errors import DeclarationError
-from riskcast.evaluation.intervals import outcomes
+from riskcast.evaluation.intervals import outcomes, served_calibration
 from riskcast.evaluation.pools import served_weights
 from riskcast.evaluation.regime_probs import served_logits
 from riskcast.evaluation.walk_forward import (
@@ -17,11 +18,9 @@ from riskcast.evaluation.walk_forward import (
     Path,
     candidate_path,
     fit_candidate,
-    log_ratios,
     schedule,
 )
 from riskcast.models.base import Design, Servable
-from riskcast.models.calibration import Calibration
 from riskcast.models.regime_logits import RegimeLogits
 from riskcast.models.served import Member, ServedModel
 from riskcast.products import Product
@@ -49,32 +48,57 @@ def fit_served(
     fit_end = design.fit_end
     session = np.datetime64(fit_end)
     record = record.filter(pl.col("known") <= fit_end)
-    calibration = Calibration.of(log_ratios(record, product.pool_name))
-    offsets = {product.candidate(name).offset for name in product.pool} - {""}
-    names = [*(n for n in offsets if n not in product.pool), *product.pool]
-    # An offset is fitted before the hybrid that starts from it, whatever the order of the pool.
-    candidates = sorted((product.candidate(n) for n in names), key=lambda c: bool(c.offset))
-    columns = tuple(dict.fromkeys(name for c in candidates for name in c.columns))
+    calibration = served_calibration(record, product, session)
     weights = served_weights(product, record)
-    members = []
-    for candidate in candidates:
-        name, offset = candidate.name, candidate.offset
-        path = _offset_path(product, design, offset, seed) if offset else None
-        own = design.take(candidate.columns)
-        fitted = fit_candidate(candidate, own, session, offset=path, seed=seed)
-        if not isinstance(fitted, Servable):
-            raise DeclarationError(f"{product.name}: {candidate.engine} of {name} cannot be served")
-        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, fitted))
+    paths = offset_paths(product, design, seed=seed)
+    members = fit_members(product, design, session, weights, paths, seed=seed)
+    columns = tuple(dict.fromkeys(name for m in members for name in m.fitted.columns))
     return ServedModel(
         product.name,
         product.recipe,
         columns,
         product.thresholds,
-        tuple(members),
+        members,
         calibration,
         fit_end,
         _logits(product, design, record, session),
     )
+
+
+def fit_members(
+    product: Product,
+    design: Design,
+    session: np.datetime64,
+    weights: Mapping[str, float],
+    paths: Mapping[str, Path],
+    *,
+    seed: int = SEED,
+) -> tuple[Member, ...]:
+    """Fit the pool, and what its hybrids start from, as at the close of `session`.
+
+    Parameters
+    ----------
+    weights : mapping of member to share
+    paths : mapping of offset to its walk-forward forecasts, of `offset_paths`
+    """
+    offsets = {product.candidate(name).offset for name in product.pool} - {""}
+    names = [*(n for n in offsets if n not in product.pool), *product.pool]
+    members = []
+    # An offset is fitted before the hybrid that starts from it, whatever the order of the pool.
+    for candidate in sorted((product.candidate(n) for n in names), key=lambda c: bool(c.offset)):
+        name, offset = candidate.name, candidate.offset
+        own = design.take(candidate.columns)
+        fitted = fit_candidate(candidate, own, session, offset=paths.get(offset), seed=seed)
+        if not isinstance(fitted, Servable):
+            raise DeclarationError(f"{product.name}: {candidate.engine} of {name} cannot be served")
+        members.append(Member(name, candidate.engine, weights.get(name, 0.0), offset, fitted))
+    return tuple(members)
+
+
+def offset_paths(product: Product, design: Design, *, seed: int = SEED) -> dict[str, Path]:
+    """Return the walk-forward forecasts that hybrids of the pool start from, by candidate."""
+    offsets = {product.candidate(name).offset for name in product.pool} - {""}
+    return {name: _offset_path(product, design, name, seed) for name in sorted(offsets)}
 
 
 def _logits(

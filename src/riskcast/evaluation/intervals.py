@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from riskcast.core.errors import NotEnoughHistory
+from riskcast.core.errors import LookAhead, NotEnoughHistory
 from riskcast.evaluation.design import real_values
 from riskcast.evaluation.regime_probs import Past, walk
 from riskcast.models.base import Dates, Floats
-from riskcast.models.calibration import LEVELS, MIN_RATIOS, Calibration
+from riskcast.models.calibration import LEVELS, MIN_RATIOS, STILL, Calibration
 from riskcast.products import Product
 
 ROLLING = 252  # sessions of the worst rolling coverage
@@ -35,9 +37,9 @@ def calibrated(record: pl.DataFrame, features: pl.DataFrame, product: Product) -
     Returns
     -------
     DataFrame
-        Columns date, known, variance_hat, rv, low, high (thresholds), lo_50 to hi_95, p_calm,
-        p_transition, p_risk_off. The first sessions, until MIN_RATIOS outcomes are known, are
-        left out.
+        Columns date, known, variance_hat, rv, low, high (thresholds), crps, lo_50 to hi_95,
+        p_calm, p_transition, p_risk_off. The first sessions, until MIN_RATIOS outcomes are known,
+        are left out.
 
     Raises
     ------
@@ -61,6 +63,7 @@ def as_published(past: Past, ends: Floats, probs: Floats) -> pl.DataFrame:
             "rv": past.rv,
             "low": past.thresholds[:, 0],
             "high": past.thresholds[:, 1],
+            "crps": past.crps,
         }
     ).with_columns(pl.col("low", "high").fill_nan(None))
     return published[start:].hstack(
@@ -101,25 +104,75 @@ def outcomes(
     dates, known = (rows[name].to_numpy().astype("datetime64[D]") for name in ("date", "known"))
     index = np.searchsorted(sessions, dates)
     y, log_h = rows["variance"].to_numpy(), np.log(rows["variance_hat"].to_numpy())
-    order = np.argsort(known, kind="stable")
-    known_by = np.searchsorted(known[order], dates, side="right")  # outcomes known at each close
-    start = int(np.searchsorted(known_by, MIN_RATIOS))
-    if start == len(dates):
-        raise NotEnoughHistory(
-            f"{len(dates)} out-of-sample forecasts; intervals need {MIN_RATIOS} known ones"
-        )
-    ends, implied = (
-        np.empty((len(dates) - start, 2 * len(LEVELS))),
-        np.full((len(dates), 3), np.nan),
-    )
-    ratios = (np.log(y) - log_h)[order]
-    for i in range(start, len(dates)):
-        calibration, one = Calibration.of(ratios[: known_by[i]]), slice(i, i + 1)
+    rv, n = np.sqrt(y), len(dates)
+    ends, implied = np.full((n, 2 * len(LEVELS)), np.nan), np.full((n, 3), np.nan)
+    crps = np.full(n, np.nan)
+    for i, calibration in enumerate(calibrations(dates, known, np.log(y) - log_h, dates)):
+        if calibration is None:
+            continue
+        one = slice(i, i + 1)
         made = calibration.intervals(log_h[one])
-        ends[i - start] = np.concatenate([made[level][0] for level in LEVELS])
+        ends[i] = np.concatenate([made[level][0] for level in LEVELS])
         implied[i] = calibration.regime_probs(log_h[one], bounds[index[one]])[0]
-    columns, then = product.regime_columns, (x[index], log_h, np.sqrt(y), bounds[index], implied)
-    return Past(columns, dates, known, *then), ends
+        crps[i] = calibration.crps(log_h[i], rv[i])
+    made_from = np.flatnonzero(np.isfinite(crps))
+    if not len(made_from):
+        raise NotEnoughHistory(f"{n} out-of-sample forecasts; intervals need {MIN_RATIOS} known")
+    then = (x[index], log_h, rv, bounds[index], implied, crps)
+    return Past(product.regime_columns, dates, known, *then), ends[made_from[0] :]
+
+
+def calibrations(
+    dates: Dates, known: Dates, ratios: Floats, sessions: Dates
+) -> Iterator[Calibration | None]:
+    """Yield the calibration at the close of each of `sessions`, None until MIN_RATIOS are known.
+
+    Parameters
+    ----------
+    dates, known : ndarray of datetime64[D], shape (n,)
+        Session of each forecast, ascending, and the one at whose close its outcome was known.
+    ratios : ndarray, shape (n,)
+        ln(y/h) of each.
+    sessions : ndarray of datetime64[D]
+        Ascending; begins with `dates`, or moves made by their outcomes would be missing.
+
+    Raises
+    ------
+    LookAhead
+        If an outcome claims to be known when its forecast was made.
+    """
+    if (known <= dates).any():
+        raise LookAhead("an outcome claims to be known when its forecast was made")
+    order = np.argsort(known, kind="stable")
+    known_by = np.searchsorted(known[order], sessions, side="right")
+    said: list[Calibration | None] = []
+    shifts, done = STILL, 0
+    for count in known_by:
+        for j in order[done:count]:
+            earlier = said[j]
+            if earlier is not None:
+                shifts = shifts + earlier.moves(float(ratios[j]))
+        done = max(done, int(count))
+        enough = count >= MIN_RATIOS
+        said.append(Calibration.of(ratios[order[:count]], shifts) if enough else None)
+        yield said[-1]
+
+
+def served_calibration(
+    record: pl.DataFrame, product: Product, session: np.datetime64
+) -> Calibration:
+    """Return the calibration of the pool at the close of `session`, after all of the record.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If fewer than MIN_RATIOS outcomes were known.
+    """
+    rows = record.filter(pl.col("model") == product.pool_name).sort("date")
+    dates, known = (rows[name].to_numpy().astype("datetime64[D]") for name in ("date", "known"))
+    ratios = np.log((rows["variance"] / rows["variance_hat"]).to_numpy())
+    *_, newest = calibrations(dates, known, ratios, np.append(dates, session))
+    return Calibration.of(ratios[known <= session]) if newest is None else newest
 
 
 def coverage(published: pl.DataFrame, level: int) -> float:
@@ -146,8 +199,18 @@ def interval_score(published: pl.DataFrame, level: int) -> float:
 
 
 def summary(published: pl.DataFrame) -> dict[str, float]:
-    """Return coverage, worst rolling coverage and interval score (basis points) per level."""
-    return {
+    """Return coverage, worst rolling coverage and interval score per level, and the mean CRPS.
+
+    Scores are in basis points of rv_5d; there is no CRPS where only ends are known.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If there is no session.
+    """
+    if published.is_empty():
+        raise NotEnoughHistory("no session has intervals and an outcome; nothing to score")
+    found = {
         f"{name}_{level}": value
         for level in LEVELS
         for name, value in (
@@ -156,6 +219,9 @@ def summary(published: pl.DataFrame) -> dict[str, float]:
             ("score_bp", 1e4 * interval_score(published, level)),
         )
     }
+    if "crps" in published.columns:
+        found["crps_bp"] = 1e4 * float(published["crps"].to_numpy().mean())
+    return found
 
 
 def _inside(published: pl.DataFrame, level: int) -> NDArray[np.bool_]:

@@ -35,6 +35,8 @@ class Past:
         Bounds of rv_5d known at each session; NaN where there are none yet.
     implied : ndarray, shape (n, 3)
         Probabilities from the ratios of outcomes known at each session; NaN before there are any.
+    crps : ndarray, shape (n,)
+        Of the distribution those ratios give; NaN before there are any.
     """
 
     columns: tuple[str, ...]
@@ -45,6 +47,7 @@ class Past:
     rv: Floats
     thresholds: Floats
     implied: Floats
+    crps: Floats
 
 
 def walk(past: Past) -> tuple[Floats, Floats]:

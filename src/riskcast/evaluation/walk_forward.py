@@ -239,15 +239,6 @@ def pool_paths(product: Product, design: Design, paths: dict[str, Path]) -> dict
     }
 
 
-def log_ratios(record: pl.DataFrame, model: str, known_by: date | None = None) -> Floats:
-    """Return ln(y/h) of a model's recorded forecasts, in order of date, if known by a session."""
-    rows = record.filter(pl.col("model") == model).sort("date")
-    if known_by is not None:
-        rows = rows.filter(pl.col("known") <= known_by)
-    ratios: Floats = np.log(rows["variance"].to_numpy() / rows["variance_hat"].to_numpy())
-    return ratios
-
-
 def _record(product: Product, design: Design, paths: dict[str, Path], start: int) -> pl.DataFrame:
     never = np.full(len(design.dates), np.datetime64("NaT", "D"))
     every = {**paths, **pool_paths(product, design, paths)}

@@ -17,7 +17,7 @@ from riskcast.jobs.check import required_symbols, suites
 from riskcast.lake import Lake
 from riskcast.lake.base import Commit
 from riskcast.lake.suites import CALENDAR, Finding, audit, declared_suite
-from riskcast.pipelines import PIPELINES
+from riskcast.pipelines import PIPELINES, Step
 from riskcast.products import PRODUCTS
 from riskcast.tables import TABLES, Table
 from riskcast.tables.bronze import QUARANTINE, SESSIONS
@@ -131,8 +131,12 @@ def _steps(table: Table, side: str) -> tuple[str, ...]:
         f"{pipeline.name}.{step.name}"
         for pipeline in PIPELINES.values()
         for step in pipeline.steps
-        if table in (step.writes if side == "writes" else [r.table for r in step.reads])
+        if table in ((*step.writes, *step.commits) if side == "writes" else _read_by(step))
     )
+
+
+def _read_by(step: Step) -> tuple[Table, ...]:
+    return tuple(read.table for read in step.reads)
 
 
 def _suites_of(table: Table) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
+from riskcast.evaluation.attribution import importance, yearly_importance
 from riskcast.evaluation.intervals import ROLLING
 from riskcast.models.calibration import LEVELS
 
@@ -14,6 +15,8 @@ STATE_COLOURS = (GREEN, "#f59e0b", RED, "#7c3aed", INK)
 CLASSES = ("calm", "transition", "risk_off")
 BAND = {50: "rgba(37,99,235,0.35)", 80: "rgba(37,99,235,0.2)", 95: "rgba(37,99,235,0.1)"}
 FAN_SESSIONS = 250
+SHOWN = 14  # features in figures of effects
+DOTS = 800  # sessions in the beeswarm; more only make the page heavy
 ANNUAL = (252 / 5) ** 0.5 * 100  # from rv_5d to percent a year
 
 
@@ -63,7 +66,7 @@ def cumulative(curves: dict[str, pl.DataFrame]) -> go.Figure:
             row=1,
             col=col,
         )
-    return _styled(figure, "", "QLIKE of the pool, added up")
+    return _styled(figure, "", "QLIKE saved by the pool, added up")
 
 
 def reliability(table: pl.DataFrame) -> go.Figure:
@@ -119,6 +122,74 @@ def ablation(table: pl.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title_text="change of QLIKE in percent; left of 0 the columns help")
     return _styled(figure, "Blocks of columns added: grey could be chance", "", 320)
+
+
+def beeswarm(effects: pl.DataFrame) -> go.Figure:
+    """Effects of the most important columns, a dot per session, coloured by the column's value."""
+    names = importance(effects)["column"].head(SHOWN).to_list()
+    days = effects["date"].unique().sort()
+    rows = effects.filter(pl.col("date").is_in(days.gather_every(len(days) // DOTS + 1).implode()))
+    figure = go.Figure()
+    for place, name in enumerate(reversed(names)):
+        mine = rows.filter(pl.col("column") == name)
+        figure.add_scatter(
+            x=mine["effect"].to_list(),
+            y=(place + _spread(mine["effect"])).to_list(),
+            mode="markers",
+            marker={
+                "size": 3,
+                "color": (mine["value"].rank() / mine.height).to_list(),
+                "colorscale": [[0, BLUE], [0.5, "#c4b5d0"], [1, RED]],
+                "cmin": 0,
+                "cmax": 1,
+                "showscale": place == 0,
+                "colorbar": {
+                    "title": "value",
+                    "tickvals": [0, 1],
+                    "ticktext": ["low", "high"],
+                    "len": 0.6,
+                },
+            },
+            showlegend=False,
+            name=name,
+        )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    figure = _styled(figure, "Effect of each feature, a dot a session", "", 60 + 34 * len(names))
+    figure.update_xaxes(title_text="effect on ln h")
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names[::-1], zeroline=False)
+    return figure
+
+
+def _spread(effect: pl.Series) -> pl.Series:
+    """Return offsets in (-0.4, 0.4): wide where many effects are alike, dots side by side."""
+    span = max(float(effect.max() - effect.min()), 1e-12)  # type: ignore[arg-type, operator]
+    bins = ((effect - effect.min()) / span * 60).cast(pl.Int64)
+    frame = pl.DataFrame({"bin": bins}).with_columns(
+        place=pl.int_range(pl.len()).over("bin"), many=pl.len().over("bin")
+    )
+    width = 0.8 * frame["many"] / frame["many"].max()
+    return ((frame["place"] + 0.5) / frame["many"] - 0.5) * width
+
+
+def stability(effects: pl.DataFrame) -> go.Figure:
+    """Importance of each column by calendar year."""
+    names = importance(effects)["column"].head(SHOWN).to_list()
+    table = yearly_importance(effects).filter(pl.col("column").is_in(names))
+    wide = table.pivot("year", index="column", values="share").fill_null(0.0)
+    order = pl.DataFrame({"column": names[::-1]}).join(wide, on="column", how="left")
+    years = sorted(table["year"].unique().to_list())
+    shares = order.select(str(year) for year in years).to_numpy()
+    figure = go.Figure(
+        go.Heatmap(
+            x=[str(year) for year in years],
+            y=order["column"].to_list(),
+            z=shares.tolist(),
+            colorscale="Blues",
+            colorbar={"title": "%"},
+        )
+    )
+    figure.update_xaxes(type="category")
+    return _styled(figure, "Share of the mean absolute effect by year", "", 60 + 26 * len(names))
 
 
 def states(features: pl.DataFrame) -> go.Figure:

@@ -1,19 +1,22 @@
-"""Forecast the sessions of a window with the champion."""
+"""Forecast the sessions of a window with the champion and, unpublished in the API, its shadows."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from riskcast.core.errors import ArtifactRefused, FeatureMissing
 from riskcast.core.window import Window
 from riskcast.evaluation.design import real_values
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.lake import Lake
 from riskcast.models.base import Forecasts
+from riskcast.models.explain import sentence
 from riskcast.models.served import ServedModel
 from riskcast.pipelines import PIPELINES, ancestry
 from riskcast.products import Product
@@ -21,8 +24,10 @@ from riskcast.registry import LoadedModel, Registry
 from riskcast.tables import output
 
 SLOT = "champion"
+SHADOWS = ("challenger", "previous")
 DRIVERS = 5
 SESSIONS_A_YEAR = 252
+log = logging.getLogger(__name__)
 
 
 def forecast(
@@ -36,9 +41,13 @@ def forecast(
 ) -> pl.DataFrame:
     """Return the forecasts of the window, rows of `predictions_daily`.
 
-    Only sessions from the champion's `fit_end` on are forecast, and a forecast that was
-    published for a session stands. Before a first champion exists there is nothing to forecast
-    with, and no row is returned.
+    The champion forecasts, and so do the challenger and the previous champion, so that all three
+    are scored on the same sessions. Only sessions from a model's `fit_end` on are forecast, and a
+    forecast that was published for a session stands. Before a first champion exists there is
+    nothing to forecast with, and no row is returned.
+
+    A shadow that cannot forecast is logged and left out: it must not keep the champion's forecast
+    from those who wait for it.
 
     Raises
     ------
@@ -50,13 +59,36 @@ def forecast(
     version = registry.alias(product.name, SLOT)
     if version is None:
         return standing
-    loaded = registry.load(product.name, version)
-    done = standing.filter(pl.col("slot") == SLOT)["date"]
+    fresh, rows = features.filter(inside).sort("date"), [standing]
+    rows += _due(fresh, standing, SLOT, registry.load(product.name, version), product, lake)
+    for role in SHADOWS:
+        shadow = registry.alias(product.name, role)
+        if shadow in (None, version):
+            continue
+        try:
+            loaded = registry.load(product.name, shadow)
+            rows += _due(fresh, standing, role, loaded, product, lake)
+        except (ArtifactRefused, FeatureMissing) as error:
+            log.warning("%s version %s made no forecast: %s", role, shadow, error)
+    columns = rows[-1].columns
+    return pl.concat([frame.select(columns) for frame in rows])
+
+
+def _due(
+    features: pl.DataFrame,
+    standing: pl.DataFrame,
+    role: str,
+    loaded: LoadedModel,
+    product: Product,
+    lake: Lake,
+) -> list[pl.DataFrame]:
+    """Return the role's forecasts of the sessions that have none; an empty list if all have."""
+    done = standing.filter(pl.col("slot") == role)["date"]
     due = features.filter(
-        inside & (pl.col("date") >= loaded.model.fit_end) & ~pl.col("date").is_in(done.implode())
-    ).sort("date")
+        (pl.col("date") >= loaded.model.fit_end) & ~pl.col("date").is_in(done.implode())
+    )
     if due.is_empty():
-        return standing
+        return []
     made_from = ancestry(PIPELINES.values(), product.features)
     lineage = {
         "tables": table_versions(lake, (*made_from, product.labels)),
@@ -64,8 +96,7 @@ def forecast(
         "environment": environment_digest(),
         "digest": loaded.digest,
     }
-    made = forecast_rows(due, loaded, lineage)
-    return pl.concat([standing.select(made.columns), made])
+    return [forecast_rows(due, loaded, lineage).with_columns(pl.lit(role).alias("slot"))]
 
 
 def forecast_rows(due: pl.DataFrame, loaded: LoadedModel, lineage: dict[str, Any]) -> pl.DataFrame:
@@ -101,15 +132,17 @@ def _rows(
                 **row,
                 "rv_5d_hat": rv[i],
                 "rv_5d_annualised": rv[i] * math.sqrt(SESSIONS_A_YEAR / 5),
-                "lo_80": made.intervals[80][i, 0],
-                "hi_80": made.intervals[80][i, 1],
-                "lo_95": made.intervals[95][i, 0],
-                "hi_95": made.intervals[95][i, 1],
+                **{
+                    f"{end}_{level}": ends[i, j]
+                    for level, ends in made.intervals.items()
+                    for j, end in enumerate(("lo", "hi"))
+                },
                 "p_calm": made.regime_probs[i, 0],
                 "p_transition": made.regime_probs[i, 1],
                 "p_risk_off": made.regime_probs[i, 2],
                 "top_drivers": [loaded.model.columns[j] for j in top],
                 "driver_effects": [float(effects[j]) for j in top],
+                "explanation": sentence(loaded.model.columns, made.contributions[i]),
                 "model_version": str(loaded.version),
                 "slot": SLOT,
                 "lineage": json.dumps(lineage, sort_keys=True),

@@ -9,7 +9,7 @@ import polars as pl
 from riskcast.core.window import Window
 from riskcast.lake import Lake
 from riskcast.sources import Source
-from riskcast.tables.bronze import QUARANTINE, RAW_MARKET
+from riskcast.tables.bronze import QUARANTINE, RAW_MACRO, RAW_MARKET, RELEASE_CALENDAR
 from riskcast.transforms.late import with_late_arrivals
 from riskcast.transforms.screening import screen
 from riskcast.transforms.sessions import xnys_sessions
@@ -53,16 +53,12 @@ def _quarantined(held: pl.DataFrame, window: Window) -> pl.DataFrame:
     ).unique(QUARANTINE.key, maintain_order=True)
 
 
-def ingest_macro(stored: pl.DataFrame, *, source: Source, window: Window) -> pl.DataFrame:
+def ingest_macro(*, source: Source, lake: Lake, window: Window) -> pl.DataFrame:
     """Return the macro vintages released in the window, rows of `raw.macro`.
 
     With them come values released before the window that no run has seen, as known at its end.
-
-    Parameters
-    ----------
-    stored : DataFrame
-        Rows of `raw.macro` known by the window's end.
     """
+    stored = lake.read(RAW_MACRO, all_vintages=True)
     fetched = source.fetch_macro(_with_look_back(source, window))
     return with_late_arrivals(
         fetched,
@@ -74,16 +70,12 @@ def ingest_macro(stored: pl.DataFrame, *, source: Source, window: Window) -> pl.
     )
 
 
-def ingest_calendar(stored: pl.DataFrame, *, source: Source, window: Window) -> pl.DataFrame:
+def ingest_calendar(*, source: Source, lake: Lake, window: Window) -> pl.DataFrame:
     """Return the releases that became known in the window, rows of `release_calendar`.
 
     With them come releases that were scheduled, or moved, less than 30 days ahead.
-
-    Parameters
-    ----------
-    stored : DataFrame
-        Rows of `release_calendar` known by the window's end.
     """
+    stored = lake.read(RELEASE_CALENDAR)
     fetched = source.fetch_calendar(_with_look_back(source, window))
     return with_late_arrivals(
         fetched,

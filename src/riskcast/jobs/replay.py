@@ -148,7 +148,11 @@ def _forecast_differences(
         found.append(Difference(table.name, "model digest", lineage["digest"], loaded.digest))
     if features.is_empty():
         return [*found, Difference(table.name, "row", "published", "cannot be made")]
-    rebuilt = forecast_rows(features, loaded, {}).with_columns(pl.lit(slot).alias("slot"))
+    # What an earlier release did not publish yet cannot come out differently.
+    unsaid = [c.name for c in table.columns if c.nullable and published[c.name][0] is None]
+    rebuilt = forecast_rows(features, loaded, {}).with_columns(
+        pl.lit(slot).alias("slot"), *(pl.lit(None).alias(name) for name in unsaid)
+    )
     return [*found, *_differences(table, published, rebuilt)]
 
 

@@ -7,33 +7,25 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from riskcast.evaluation import diagnostics, intervals, regimes, rivals
+from riskcast.core.errors import NotEnoughHistory
+from riskcast.evaluation import attribution, diagnostics, intervals, regimes, rivals
 from riskcast.evaluation.design import build_design, effective, needed_columns
-from riskcast.evaluation.scores import score
+from riskcast.evaluation.scores import gain, score
 from riskcast.evaluation.walk_forward import SEED, walk_forward
 from riskcast.jobs import figures
+from riskcast.jobs.report_page import PAGE, plot, table_of
+from riskcast.models.base import Design
+from riskcast.models.calibration import LEVELS
+from riskcast.models.explain import sentence
 from riskcast.models.regime_logits import classes
 from riskcast.products import Product
 from riskcast.regimes.describe import compare_methods, describe_states
 
 Scores = Mapping[str, Mapping[str, float]]
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 1080px; margin: 2em auto;
-  padding: 0 1em; }}
-table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px; }}
-th, td {{ padding: 3px 10px; text-align: right; border-bottom: 1px solid #e5e7eb; }}
-th:first-child, td:first-child {{ text-align: left; }}
-tr.pool {{ font-weight: 600; background: #eff6ff; }}
-p.note {{ color: #6b7280; }}
-</style></head><body><h1>{title}</h1>{body}</body></html>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,8 @@ class Evidence:
         ``features_daily``; states are described if its regime columns are filled.
     definitions : mapping of definition to scores
         `regimes.summary` of each definition.
+    effects : DataFrame
+        `attribution.yearly_effects`; may be empty.
     rival_states : DataFrame
         `compare_methods`; may be empty.
     rival_regimes, rival_intervals : mapping of name to scores
@@ -61,18 +55,26 @@ class Evidence:
     published: pl.DataFrame
     features: pl.DataFrame
     definitions: Scores
+    effects: pl.DataFrame = field(default_factory=pl.DataFrame)
     rival_states: pl.DataFrame = field(default_factory=pl.DataFrame)
     rival_regimes: Scores = field(default_factory=dict)
     rival_intervals: Scores = field(default_factory=dict)
 
 
 def gather(
-    record: pl.DataFrame, features: pl.DataFrame, product: Product, *, start: date | None = None
+    record: pl.DataFrame,
+    features: pl.DataFrame,
+    product: Product,
+    *,
+    design: Design | None = None,
+    start: date | None = None,
 ) -> Evidence:
     """Collect what a report needs from a walk-forward record of an effective product.
 
     Parameters
     ----------
+    design : Design, optional
+        Of the walk-forward; with it forecasts are explained, which takes a fit a year.
     start : date, optional
         First session reported; what came before still calibrates.
     """
@@ -84,7 +86,11 @@ def gather(
         same = other.thresholds == product.thresholds
         made = published if same else intervals.calibrated(record, features, other).filter(since)
         scored[name] = regimes.summary(made)
-    return Evidence(product, record.filter(since), published, features, scored)
+    shown = record.filter(since)
+    told = pl.DataFrame()
+    if design is not None:
+        told = attribution.yearly_effects(product, design, shown)
+    return Evidence(product, shown, published, features, scored, told)
 
 
 def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
@@ -97,9 +103,23 @@ def with_rivals(evidence: Evidence, record: pl.DataFrame) -> Evidence:
     return replace(
         evidence,
         rival_states=compare_methods(features, k=len(figures.CLASSES), seed=SEED),
-        rival_regimes=rivals.regime_scores(record, features, product, start=start),
-        rival_intervals=rivals.interval_scores(record, features, product, start=start),
+        rival_regimes=_if_old_enough(rivals.regime_scores, record, features, product, start),
+        rival_intervals=_if_old_enough(rivals.interval_scores, record, features, product, start),
     )
+
+
+def _if_old_enough(
+    scores: Callable[..., Scores],
+    record: pl.DataFrame,
+    features: pl.DataFrame,
+    product: Product,
+    start: date,
+) -> Scores:
+    # Rivals learn from more outcomes than what is published needs; a young record has no rival.
+    try:
+        return scores(record, features, product, start=start)
+    except NotEnoughHistory:
+        return {}
 
 
 def render(evidence: Evidence) -> str:
@@ -111,6 +131,7 @@ def render(evidence: Evidence) -> str:
         _along_time(evidence),
         _regimes(evidence),
         _intervals(evidence),
+        _drivers(evidence),
         _ablation(evidence),
         _states(evidence),
     ]
@@ -143,7 +164,7 @@ def _skill(evidence: Evidence) -> str:
         f"joint p {mz['p']:.2f}. mcs_p below {diagnostics.SIZE} means outside the model "
         "confidence set; vs columns are percent saved, dm_p two-sided against the benchmark."
     )
-    return f"<h2>Skill</h2>{_table(shown, product.pool_name)}<p class='note'>{escape(words)}</p>"
+    return f"<h2>Skill</h2>{table_of(shown, product.pool_name)}<p class='note'>{escape(words)}</p>"
 
 
 def _along_time(evidence: Evidence) -> str:
@@ -157,12 +178,14 @@ def _along_time(evidence: Evidence) -> str:
         means = dict(score(mine, product).select("model", "qlike").iter_rows())
         each.append({"year": str(year) + (" *" if year in diagnostics.CRISES else "")} | {
             name: means[name] for name in (pool, *references)
+        } | {
+            f"vs_{name}, %": gain(means[pool], means[name]) for name in references
         })  # fmt: skip
     return (
         "<h2>Along time</h2>"
-        + _plot(figures.fan_chart(evidence.published), first=True)
-        + _plot(figures.cumulative(curves))
-        + _table(pl.DataFrame(each), "")
+        + plot(figures.fan_chart(evidence.published), first=True)
+        + plot(figures.cumulative(curves))
+        + table_of(pl.DataFrame(each), "")
         + "<p class='note'>* crisis years, always looked at one by one.</p>"
     )
 
@@ -177,18 +200,61 @@ def _regimes(evidence: Evidence) -> str:
     tried = pl.DataFrame([{"by": name, **row} for name, row in evidence.rival_regimes.items()])
     return (
         "<h2>Regime probabilities</h2>"
-        + _plot(figures.reliability(regimes.reliability(probs, outcome)))
-        + "".join(_table(frame, "") for frame in (table, tried) if frame.height)
+        + plot(figures.reliability(regimes.reliability(probs, outcome)))
+        + "".join(table_of(frame, "") for frame in (table, tried) if frame.height)
     )
 
 
 def _intervals(evidence: Evidence) -> str:
     found = evidence.rival_intervals or {"published": intervals.summary(evidence.published)}
-    table = pl.DataFrame([{"intervals": name, **row} for name, row in found.items()])
+    table = pl.concat([_by_level(name, row) for name, row in found.items()], how="diagonal_relaxed")
+    crps = intervals.summary(evidence.published)["crps_bp"]
+    words = (
+        "score_bp is the mean interval score, width plus a penalty for what falls outside; worst "
+        f"is the lowest coverage over {intervals.ROLLING} sessions. The continuous ranked "
+        f"probability score of what is published is {crps:.1f} basis points."
+    )
     return (
         "<h2>Intervals</h2>"
-        + _plot(figures.coverage(evidence.published))
-        + _table(table.select(c for c in table.columns if "_50" not in c), "")
+        + plot(figures.coverage(evidence.published))
+        + table_of(table, "")
+        + f"<p class='note'>{escape(words)}</p>"
+    )
+
+
+def _by_level(name: str, row: Mapping[str, float]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "intervals": name,
+                "level": f"{level}%",
+                "coverage": f"{row[f'coverage_{level}']:.1%}",
+                "worst": f"{row[f'worst_coverage_{level}']:.1%}",
+                "score_bp": row[f"score_bp_{level}"],
+            }
+            for level in LEVELS
+        ]
+    )
+
+
+def _drivers(evidence: Evidence) -> str:
+    if evidence.effects.is_empty():
+        return ""
+    newest = evidence.effects.filter(pl.col("date") == pl.col("date").max()).drop_nulls("effect")
+    said = sentence(newest["column"].to_list(), np.append(newest["effect"].to_numpy(), 0.0))
+    stable = attribution.rank_stability(evidence.effects)
+    words = (
+        "SHAP values: what each feature adds to ln h; with the base they sum to the forecast. "
+        "Each year is explained by the fit made at its first session. "
+    )
+    if not np.isnan(stable):
+        words += f"The order of importance of one year and the next correlates by {stable:.2f}."
+    return (
+        "<h2>What moves the forecast</h2>"
+        + f"<p><b>{newest['date'][0]}</b>: {escape(said)}</p>"
+        + plot(figures.beeswarm(evidence.effects))
+        + plot(figures.stability(evidence.effects))
+        + f"<p class='note'>{escape(words)}</p>"
     )
 
 
@@ -201,8 +267,8 @@ def _ablation(evidence: Evidence) -> str:
     )
     return (
         "<h2>Macro, regime and cross-asset columns</h2>"
-        + _plot(figures.ablation(table))
-        + _table(table.drop("added"), "")
+        + plot(figures.ablation(table))
+        + table_of(table.drop("added"), "")
         + f"<p class='note'>{escape(words)}.</p>"
     )
 
@@ -214,34 +280,12 @@ def _states(evidence: Evidence) -> str:
     items = "".join(f"<li>{escape(words)}</li>" for words in table["words"])
     return (
         "<h2>States of the market</h2>"
-        + _plot(figures.states(evidence.features))
+        + plot(figures.states(evidence.features))
         + f"<ul>{items}</ul>"
-        + (_table(evidence.rival_states, "") if evidence.rival_states.height else "")
+        + (table_of(evidence.rival_states, "") if evidence.rival_states.height else "")
         + "<p class='note'>Found by quarterly fits, each used for the sessions after it only; "
         "they explain, and are no part of the forecast.</p>"
     )
-
-
-def _plot(figure: Any, *, first: bool = False) -> str:
-    # The library is written into the page once: it must open without a network.
-    return str(figure.to_html(full_html=False, include_plotlyjs=first))
-
-
-def _table(frame: pl.DataFrame, bold: str) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in frame.columns)
-    body = "".join(
-        f"<tr{' class=pool' if row[0] == bold else ''}>"
-        + "".join(f"<td>{escape(_cell(value))}</td>" for value in row)
-        + "</tr>"
-        for row in frame.iter_rows()
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.4g}"
-    return "" if value is None else str(value)
 
 
 def write_report(
@@ -265,7 +309,8 @@ def write_report(
     design = build_design(features, labels, needed_columns(every))
     recipe = effective(every, design)
     record = walk_forward(recipe, design, cores=cores, progress=progress).record
-    evidence = with_rivals(gather(record, features, recipe, start=start), record)
+    made = gather(record, features, recipe, design=design, start=start)
+    evidence = with_rivals(made, record)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"skill_{product.name}_{_span(record)[1]:%Y%m%d}.html"
     path.write_text(render(evidence))

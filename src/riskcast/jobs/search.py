@@ -144,9 +144,10 @@ def search(
             study_name=f"{product.name}-{name}-{product.recipe}",
             storage=storage,
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=SEED),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=WARM_UP, n_warmup_steps=1),
         )
+        # A search that goes on must not draw again what an earlier run drew.
+        study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials))
 
         def told(study: Any, _trial: object) -> None:
             if progress is not None:

@@ -16,17 +16,20 @@ from riskcast.evaluation.final import fit_served
 from riskcast.evaluation.gate import Verdict, check_refit, decide
 from riskcast.evaluation.losses import with_losses
 from riskcast.evaluation.walk_forward import SEED, walk_forward
+from riskcast.jobs.deploy import deploy_newest
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
-from riskcast.jobs.promote import NOTHING, move_champion
 from riskcast.jobs.report import gather, render
 from riskcast.lake import Lake
 from riskcast.models.base import Design
 from riskcast.models.served import ServedModel
 from riskcast.products import Product
 from riskcast.registry import CHAMPION, LoadedModel, Registry
+from riskcast.rollout import open_machine
+from riskcast.rollout.golden import record as record_golden
 
 EVALUATION = "walk_forward"
 LAST_SESSIONS = 60  # a refit is compared with the champion on these
+GOLDEN_SESSIONS = 250  # golden requests are spread over these
 
 
 def evaluate(
@@ -114,30 +117,26 @@ def register(
     lake: Lake,
     window: Window,
     settings: Settings,
-) -> pl.DataFrame:
-    """Fit the promoted recipe on all that is known, register it and make it champion.
+) -> None:
+    """Fit the recipe on all that is known, register it and, if the gate lets it, roll it out.
 
-    Returns the row for the `deployments` ledger, none if nothing moved: the same recipe as of the
-    same instant is registered once, and a backfill never replaces a champion that knows more.
+    The same recipe as of the same instant is registered once, and a backfill never replaces a
+    champion that knows more. A refused candidate is registered too, with the reason: somebody may
+    override the verdict in the registry.
 
     Raises
     ------
     GateRefused
         If the verdict is to refuse; the champion stays.
+    RolloutAborted
+        If a server did not answer as it should; the champion stays.
     """
     design, recipe = _design(product, features, labels)
     decision = _decision(decisions, recipe, window.as_of).row(0, named=True)
-    if decision["verdict"] != "promote":
-        raise GateRefused(
-            f"{recipe.name} {recipe.pool_name} ({recipe.recipe}): {decision['reason']}; "
-            "the champion stays. Every figure is in the table decisions"
-        )
     as_of = window.as_of.isoformat()
     same = {"recipe": recipe.recipe, "as_of": as_of}
     found = [v for v in registry.versions(recipe.name) if same.items() <= v.tags.items()]
-    if found:
-        version = found[0].version
-    else:
+    if not found:
         record = walked(losses, recipe.name, recipe.recipe)
         model = fit(recipe, design, record)
         lineage = {
@@ -147,7 +146,7 @@ def register(
             "source": settings.source,
         }
         figures = json.loads(decision["figures"])
-        version = registry.register(
+        registry.register(
             recipe.name,
             model,
             metrics=figures,
@@ -161,14 +160,15 @@ def register(
                 "asset": settings.asset_symbol,
                 "qlike": f"{figures['qlike']:.4f}" if "qlike" in figures else "refit",
             },
-            artifacts={"skill.html": render(gather(record, features, recipe)).encode()},
+            artifacts={"skill.html": _report(record, features, recipe, design)},
+            golden=_golden(model, design, features),
         )
-    champion = next((v for v in registry.versions(recipe.name) if CHAMPION in v.aliases), None)
-    if champion is not None and champion.tags.get("as_of", "") > as_of:
-        return NOTHING
-    return move_champion(
-        registry, recipe.name, version, who="train", why=decision["reason"], known_at=window.as_of
-    )
+    if decision["verdict"] != "promote":
+        raise GateRefused(
+            f"{recipe.name} {recipe.pool_name} ({recipe.recipe}): {decision['reason']}; "
+            "the champion stays. Every figure is in the table decisions"
+        )
+    deploy_newest(open_machine(settings, recipe.name, registry, lake), registry)
 
 
 def fit(recipe: Product, design: Design, record: pl.DataFrame) -> ServedModel:
@@ -236,6 +236,17 @@ def _judge_refit(
     recent = design.take(model.columns).rows(slice(-LAST_SESSIONS, None))
     thresholds = features.sort("date").tail(LAST_SESSIONS).select(model.thresholds).to_numpy()
     return check_refit(model, champion.model, recent.x, thresholds)
+
+
+def _golden(model: ServedModel, design: Design, features: pl.DataFrame) -> list[dict[str, object]]:
+    recent = design.take(model.columns).rows(slice(-GOLDEN_SESSIONS, None))
+    bounds = features.sort("date").select("date", *model.thresholds)
+    aligned = pl.DataFrame({"date": recent.dates}).join(bounds, on="date", how="left")
+    return record_golden(model, recent.x, aligned.select(model.thresholds).to_numpy())
+
+
+def _report(record: pl.DataFrame, features: pl.DataFrame, recipe: Product, design: Design) -> bytes:
+    return render(gather(record, features, recipe, design=design)).encode()
 
 
 def _params(recipe: Product) -> dict[str, object]:

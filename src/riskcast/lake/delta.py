@@ -1,15 +1,18 @@
 """The lake on Delta Lake: a folder or an S3 prefix, one Delta table per declared table.
 
 Every commit is a compare-and-swap on the version it was planned from. A writer that loses reads
-again, plans again and tries again, so two writers never undo each other and no lock is held.
+again, plans again and tries again, so two writers never undo each other. Writers of a folder wait
+for each other besides; correctness does not rest on that lock, only that none starves.
 Frames are read by Polars: deltalake's own pyarrow readers abort the process when it exits.
 """
 
 from __future__ import annotations
 
+import fcntl
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -87,7 +90,8 @@ class DeltaLake:
         rows = offered(table, frame, window)
         for attempt in range(TRIES):
             try:
-                return self._write_once(table, rows, window)
+                with self._alone(table):
+                    return self._write_once(table, rows, window)
             except CommitFailedError:
                 pause = min(LONGEST_PAUSE_SECONDS, 0.02 * 2**attempt)
                 time.sleep(random.uniform(0.0, pause))  # noqa: S311 - spreads writers, no secret
@@ -133,7 +137,9 @@ class DeltaLake:
         if delta is None:
             raise TableMissing(f"{table.name} was never written to {self._uri(table)}")
         try:
-            _compact(delta)
+            with self._alone(table):
+                delta.update_incremental()
+                _compact(delta)
         except CommitFailedError as error:
             raise WriteConflict(f"{table.name}: a writer committed meanwhile; {error}") from error
         return int(delta.version())
@@ -218,6 +224,22 @@ class DeltaLake:
             storage_options=self._options,
         )
         return declared(table, rows.collect())
+
+    @contextmanager
+    def _alone(self, table: Table) -> Iterator[None]:
+        """Wait for other writers of the folder; the system lets go when a process ends.
+
+        Commits that raced would be refused and tried again, and of many writers one might never
+        win. Writers of a bucket have only that.
+        """
+        if self._options is not None:
+            yield
+            return
+        locks = Path(self.root) / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / table.name).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _uri(self, table: Table) -> str:
         return f"{self.root}/{table.path}"

@@ -15,7 +15,7 @@ from riskcast.core.load import load
 from riskcast.models import ENGINES
 from riskcast.models.artifact import Fields, pack
 from riskcast.models.base import H_BOUNDS, Floats, Forecasts, Servable
-from riskcast.models.calibration import MIN_RATIOS, Calibration
+from riskcast.models.calibration import MIN_RATIOS, STILL, Calibration
 from riskcast.models.regime_logits import FILE as LOGITS
 from riskcast.models.regime_logits import RegimeLogits
 
@@ -72,32 +72,14 @@ class ServedModel:
     _where: dict[str, NDArray[np.intp]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        where = {
-            m.name: np.array([self.columns.index(c) for c in m.fitted.columns], dtype=np.intp)
-            for m in self.members
-        }
-        object.__setattr__(self, "_where", where)
+        object.__setattr__(self, "_where", positions(self.members, self.columns))
 
     def contributions(self, x: Floats) -> Floats:
         """Return shape (n, p + 1): effect of each column on the pool's ln h, then the base.
 
         A hybrid's offset is attributed to the columns its own model read.
         """
-        total = np.zeros((len(x), len(self.columns) + 1))
-        nothing = np.zeros(len(x))
-        effects: dict[str, Floats] = {}
-        for member in self.members:
-            where = self._where[member.name]
-            own = member.fitted.contributions(x[:, where], nothing)
-            spread = np.zeros(total.shape)
-            spread[:, where] = own[:, :-1]
-            spread[:, -1] = own[:, -1]
-            if member.offset:
-                spread += effects[member.offset]
-            effects[member.name] = spread
-            if member.weight:
-                total += member.weight * spread
-        return total
+        return pooled_contributions(self.members, self._where, x)
 
     def log_variance(self, x: Floats) -> Floats:
         """Return the pool's ln h before clipping, shape (n,), from the members' own forecasts."""
@@ -158,6 +140,7 @@ class ServedModel:
                 for m in self.members
             ],
             "ratios": self.calibration.ratios.tolist(),
+            "shifts": self.calibration.shifts.ravel().tolist(),
             "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
         }
         return {MANIFEST: pack(manifest), **files}
@@ -190,16 +173,52 @@ class ServedModel:
         ratios = manifest.numbers("ratios")
         if len(ratios) < MIN_RATIOS or (np.diff(ratios) < 0).any():
             raise ArtifactRefused(f"{MANIFEST}: 'ratios' are too few or not ascending")
+        # Models of earlier releases have none.
+        shifts = STILL
+        if "shifts" in manifest.content:
+            shifts = manifest.numbers("shifts", STILL.size).reshape(STILL.shape)
         return cls(
             manifest.text("product"),
             manifest.text("recipe"),
             columns,
             (bounds[0], bounds[1]),
             members,
-            Calibration(ratios),
+            Calibration(ratios, shifts),
             fit_end,
             logits,
         )
+
+
+def pooled_contributions(
+    members: tuple[Member, ...], where: Mapping[str, NDArray[np.intp]], x: Floats
+) -> Floats:
+    """Return shape (n, p + 1): effect of each column of `x` on the members' weighted mean of ln h.
+
+    `where` is, by member, the position of its columns in `x`.
+    """
+    total = np.zeros((len(x), x.shape[1] + 1))
+    nothing = np.zeros(len(x))
+    effects: dict[str, Floats] = {}
+    for member in members:
+        index = where[member.name]
+        own = member.fitted.contributions(x[:, index], nothing)
+        spread = np.zeros(total.shape)
+        spread[:, index] = own[:, :-1]
+        spread[:, -1] = own[:, -1]
+        if member.offset:
+            spread += effects[member.offset]
+        effects[member.name] = spread
+        if member.weight:
+            total += member.weight * spread
+    return total
+
+
+def positions(members: tuple[Member, ...], columns: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
+    """Return, by member, where its columns stand among `columns`."""
+    return {
+        m.name: np.array([columns.index(c) for c in m.fitted.columns], dtype=np.intp)
+        for m in members
+    }
 
 
 def _check_digests(files: Mapping[str, bytes], manifest: Fields) -> None:

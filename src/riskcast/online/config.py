@@ -39,7 +39,7 @@ def config_values(settings: Settings) -> dict[str, Any]:
             # Else `feast materialize` by hand, once killed, would end all serving for good.
             "serve_features_while_materializing": True,
         },
-        "offline_store": {"type": "file"},
+        "offline_store": {"type": "riskcast.online.offline_store.AsOfOfflineStore"},
         "online_store": _online_store(settings),
         "entity_key_serialization_version": 3,
     }

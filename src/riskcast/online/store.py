@@ -24,11 +24,15 @@ from riskcast.online.config import (
     registry_path,
     write_config,
 )
-from riskcast.online.tables import entity_columns, feature_columns, online_tables, view_name
-from riskcast.tables import Kind, Table
+from riskcast.online.tables import (
+    NUMERIC,
+    entity_columns,
+    feature_columns,
+    online_tables,
+    view_name,
+)
+from riskcast.tables import Table
 from riskcast.tables.gold import FEATURES_DAILY
-
-NUMERIC = (Kind.FLOAT, Kind.INT)
 
 
 def repo_config(settings: Settings) -> Any:
@@ -41,7 +45,7 @@ def repo_config(settings: Settings) -> Any:
 
 
 def apply(settings: Settings) -> None:
-    """Register the entities and views of every online table; milliseconds when they are there.
+    """Register entities, views and feature services; milliseconds when they are there.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def apply(settings: Settings) -> None:
 
     with _answers(settings):
         write_config(settings)
-        _feast(settings).apply(feast_objects(settings))
+        feature_store(settings).apply(feast_objects(settings))
 
 
 def materialise(settings: Settings, window: Window) -> dict[str, int]:
@@ -60,7 +64,8 @@ def materialise(settings: Settings, window: Window) -> dict[str, int]:
 
     Only that row can ever be read, so only it is written, however long the window is. A row older
     than the one online is left out: a backfill of old days does not take the store back. A row
-    known at the same instant replaces it, so a corrected day arrives.
+    known at the same instant replaces it where a value differs, so a corrected day arrives and a
+    rerun writes nothing.
 
     Written with Feast's `write_to_online_store` rather than its `materialize`, which lets an older
     row replace a newer one (SQLite) or ignores a corrected one (Redis).
@@ -77,14 +82,14 @@ def materialise(settings: Settings, window: Window) -> dict[str, int]:
     StackError
         If the online store does not answer.
     """
-    store = _feast(settings)
+    store = feature_store(settings)
     written = {}
     for table in online_tables():
         newest = newest_published(settings, table, window.as_of)
         if not settings.redis:
             _refuse_fractions(table, newest)
         with _answers(settings):
-            rows = newest.filter(_not_older(store, table, newest))
+            rows = newest.filter(_news(store, table, newest))
             written[table.name] = rows.height
             if rows.is_empty():
                 continue
@@ -172,7 +177,7 @@ class FeastFeatures:
         from feast.errors import FeastObjectNotFoundException
 
         if self._store is None:
-            self._store = _feast(self._settings)
+            self._store = feature_store(self._settings)
         try:
             return _online(self._store, self._references, [{"symbol": symbol}])[0]
         except FeastObjectNotFoundException:
@@ -189,7 +194,8 @@ class FeastFeatures:
         )
 
 
-def _feast(settings: Settings) -> Any:
+def feature_store(settings: Settings) -> Any:
+    """Return Feast as it stands for these settings."""
     from feast import FeatureStore
 
     registry_path(settings).parent.mkdir(parents=True, exist_ok=True)
@@ -214,16 +220,26 @@ def _online(
     ]
 
 
-def _not_older(store: Any, table: Table, rows: pl.DataFrame) -> pl.Series:
-    """Return for each row whether it is as new as the one online, or the first."""
+def _news(store: Any, table: Table, rows: pl.DataFrame) -> pl.Series:
+    """Return for each row whether it is newer than the one online, or of its instant and other."""
     keys = [column.name for column in entity_columns(table)]
     entities = rows.select(keys).to_dicts()
     if not entities:
         return pl.Series(dtype=pl.Boolean)
-    reference = f"{view_name(table)}:{table.time}"
-    stored = [at for _, at in _online(store, [reference], entities)]
-    pairs = zip(rows["known_at"], stored, strict=True)
-    return pl.Series([at is None or known >= at for known, at in pairs], dtype=pl.Boolean)
+    names = [column.name for column in feature_columns(table)]
+    stored = _online(store, [f"{view_name(table)}:{name}" for name in names], entities)
+    news = []
+    for row, (values, at) in zip(rows.iter_rows(named=True), stored, strict=True):
+        same = all(_as_read(row[name]) == _as_read(values[name]) for name in names)
+        news.append(at is None or row["known_at"] > at or (row["known_at"] == at and not same))
+    return pl.Series(news, dtype=pl.Boolean)
+
+
+def _as_read(value: Any) -> Any:
+    """Return a value as Feast gives it back: a date as text, nothing for an empty list."""
+    if type(value) is date:
+        return value.isoformat()
+    return None if value == [] else value
 
 
 def _refuse_fractions(table: Table, rows: pl.DataFrame) -> None:

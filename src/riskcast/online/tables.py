@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from riskcast.tables import TABLES, Column, Table
+from riskcast.products import Product
+from riskcast.tables import TABLES, Column, Kind, Table
+
+NUMERIC = (Kind.FLOAT, Kind.INT)
 
 
 def online_tables() -> tuple[Table, ...]:
@@ -24,3 +27,16 @@ def feature_columns(table: Table) -> tuple[Column, ...]:
     """Return every own column that is no entity, the session date included."""
     keys = {column.name for column in entity_columns(table)}
     return tuple(column for column in table.columns if column.name not in keys)
+
+
+def service_columns(product: Product) -> tuple[Column, ...]:
+    """Return what a product reads of its features: its inputs, the session, and every note.
+
+    The notes are the columns that are no number, such as which symbols are simulated.
+    """
+    asked = set(product.columns)
+    return tuple(
+        column
+        for column in feature_columns(product.features)
+        if column.name in asked or column.kind not in NUMERIC
+    )

@@ -1,4 +1,4 @@
-"""Feast objects generated from the table declarations: one wide view per online table.
+"""Feast objects from the declarations: a wide view per online table, a service per product.
 
 A view reads the table's published Parquet and is stamped with `known_at`, not with the session:
 joining on the session date would hand a model its row hours before the close.
@@ -6,12 +6,19 @@ joining on the session date would hand a model its row hours before the close.
 
 from __future__ import annotations
 
-from feast import Entity, FeatureView, Field, FileSource, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Array, Bool, Float64, Int64, String, UnixTimestamp
 
 from riskcast.core.settings import Settings
 from riskcast.online.config import published_folder
-from riskcast.online.tables import entity_columns, feature_columns, online_tables, view_name
+from riskcast.online.tables import (
+    entity_columns,
+    feature_columns,
+    online_tables,
+    service_columns,
+    view_name,
+)
+from riskcast.products import PRODUCTS, Product
 from riskcast.tables import Kind, Table
 
 # A date travels as ISO text: Feast has no date type, and its timestamps refuse Parquet dates.
@@ -27,8 +34,8 @@ TYPES = {
 }
 
 
-def feast_objects(settings: Settings) -> list[Entity | FeatureView]:
-    """Return the entities and views of every table with ``online=True``."""
+def feast_objects(settings: Settings) -> list[Entity | FeatureView | FeatureService]:
+    """Return entities and views of every table with ``online=True``, services of the products."""
     tables = online_tables()
     entities = {
         column.name: Entity(
@@ -40,8 +47,13 @@ def feast_objects(settings: Settings) -> list[Entity | FeatureView]:
         for table in tables
         for column in entity_columns(table)
     }
-    views = [_view(table, entities, published_folder(settings, table)) for table in tables]
-    return [*entities.values(), *views]
+    views = {t.name: _view(t, entities, published_folder(settings, t)) for t in tables}
+    services = [
+        _service(product, views[product.features.name])
+        for product in PRODUCTS.values()
+        if product.features.online
+    ]
+    return [*entities.values(), *views.values(), *services]
 
 
 def _view(table: Table, entities: dict[str, Entity], folder: str) -> FeatureView:
@@ -62,3 +74,8 @@ def _view(table: Table, entities: dict[str, Entity], folder: str) -> FeatureView
             timestamp_field="known_at",
         ),
     )
+
+
+def _service(product: Product, view: FeatureView) -> FeatureService:
+    names = [column.name for column in service_columns(product)]
+    return FeatureService(name=product.name, description=product.doc, features=[view[names]])

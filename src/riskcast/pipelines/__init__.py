@@ -2,12 +2,15 @@
 
 from riskcast.core.errors import DeclarationError
 from riskcast.pipelines.daily_risk import (
+    DEPLOY,
     FIT_REGIMES,
     FORECAST_DAILY,
     MACRO_RELEASE,
     MARKET_DAILY,
+    ROLLBACK,
     TRAIN_DAILY_RISK,
 )
+from riskcast.pipelines.monitor import MONITOR
 from riskcast.pipelines.spec import (
     RELEASES,
     SESSION_CLOSE,
@@ -21,7 +24,17 @@ from riskcast.pipelines.spec import (
 )
 
 PIPELINES: dict[str, Pipeline] = {
-    p.name: p for p in (MARKET_DAILY, MACRO_RELEASE, FORECAST_DAILY, FIT_REGIMES, TRAIN_DAILY_RISK)
+    p.name: p
+    for p in (
+        MARKET_DAILY,
+        MACRO_RELEASE,
+        FORECAST_DAILY,
+        FIT_REGIMES,
+        TRAIN_DAILY_RISK,
+        MONITOR,
+        DEPLOY,
+        ROLLBACK,
+    )
 }
 
 # From an empty lake to a served forecast, in this order.

@@ -1,7 +1,8 @@
-"""The daily product's pipelines: market_daily, macro_release, fit_regimes, train_daily_risk."""
+"""The daily product's pipelines, from the market's close to a forecast and to what serves it."""
 
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from riskcast.pipelines.spec import RELEASES, SESSION_CLOSE, Pipeline, Size, Step
 from riskcast.products import DAILY_RISK
@@ -9,6 +10,8 @@ from riskcast.tables import bronze, gold, output, silver
 
 # Announced by monitoring when the market has left what the champion was fitted to.
 DRIFT = "drift"
+# Announced when an alias or a stage has been moved in the registry by hand.
+ALIAS = "model_alias"
 
 INGEST_SESSIONS = Step(
     "ingest_sessions",
@@ -20,17 +23,15 @@ INGEST_SESSIONS = Step(
 INGEST_MACRO = Step(
     "ingest_macro",
     "riskcast.jobs.ingest:ingest_macro",
-    reads=(bronze.RAW_MACRO.as_of(all_vintages=True),),
     writes=(bronze.RAW_MACRO,),
-    uses=("source", "window"),
+    uses=("source", "lake", "window"),
 )
 
 INGEST_CALENDAR = Step(
     "ingest_calendar",
     "riskcast.jobs.ingest:ingest_calendar",
-    reads=(bronze.RELEASE_CALENDAR.as_of(),),
     writes=(bronze.RELEASE_CALENDAR,),
-    uses=("source", "window"),
+    uses=("source", "lake", "window"),
 )
 
 # What the timetables read, renewed with the calendar itself.
@@ -208,7 +209,7 @@ TRAIN_DAILY_RISK = Pipeline(
         Step(
             "evaluate",
             "riskcast.jobs.train:evaluate",
-            reads=(gold.FEATURES_DAILY.as_of(), gold.LABELS_DAILY.as_of()),
+            reads=(gold.FEATURES_DAILY.retrieved(), gold.LABELS_DAILY.as_of()),
             writes=(output.LOSSES,),
             uses=("settings", "progress"),
             product=DAILY_RISK,
@@ -219,7 +220,7 @@ TRAIN_DAILY_RISK = Pipeline(
             "gate",
             "riskcast.jobs.train:gate",
             reads=(
-                gold.FEATURES_DAILY.as_of(),
+                gold.FEATURES_DAILY.retrieved(),
                 gold.LABELS_DAILY.as_of(),
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
@@ -232,13 +233,13 @@ TRAIN_DAILY_RISK = Pipeline(
             "register",
             "riskcast.jobs.train:register",
             reads=(
-                gold.FEATURES_DAILY.as_of(),
+                gold.FEATURES_DAILY.retrieved(),
                 gold.LABELS_DAILY.as_of(),
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
             ),
-            writes=(output.DEPLOYMENTS,),
             uses=("registry", "lake", "window", "settings"),
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
             product=DAILY_RISK,
             size=Size.LARGE,
             live_only=True,
@@ -255,4 +256,43 @@ FIT_REGIMES = Pipeline(
     schedule="0 5 * * 6",
     tags=("daily_risk", "training"),
     steps=(FIT_REGIMES_DUE,),
+)
+
+WHO = MappingProxyType({"who": "Who asks.", "why": "Reason, kept in the ledger."})
+
+DEPLOY = Pipeline(
+    "deploy",
+    "Roll out a version: load, golden requests, mirror, canary, flip, bake.",
+    tags=("daily_risk", "rollout"),
+    params=MappingProxyType({"version": "Version; empty: the newest that passed the gate.", **WHO}),
+    on=(ALIAS,),
+    steps=(
+        Step(
+            "deploy",
+            "riskcast.jobs.deploy:deploy",
+            uses=("registry", "lake", "settings", "params"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            live_only=True,
+            retries=0,
+        ),
+    ),
+)
+
+ROLLBACK = Pipeline(
+    "rollback",
+    "Return to the champion before.",
+    tags=("daily_risk", "rollout"),
+    params=WHO,
+    steps=(
+        Step(
+            "rollback",
+            "riskcast.jobs.deploy:rollback",
+            uses=("registry", "lake", "settings", "params"),
+            product=DAILY_RISK,
+            commits=(output.ROLLOUTS, output.DEPLOYMENTS),
+            live_only=True,
+            retries=0,  # a second one would take back what served before that
+        ),
+    ),
 )

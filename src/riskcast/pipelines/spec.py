@@ -45,6 +45,11 @@ class Step:
     from_start : bool
         Whether the step answers for everything known up to the window's end instead of the
         window alone, because it recomputes history: a walk-forward, for example.
+
+    Raises
+    ------
+    DeclarationError
+        If a table is to be retrieved that is not the features table of the step's product.
     """
 
     name: str
@@ -60,6 +65,14 @@ class Step:
     retries: int = 2
     emits: tuple[str, ...] = ()
     live_only: bool = False
+
+    def __post_init__(self) -> None:
+        for read in self.reads:
+            if read.retrieved and (self.product is None or self.product.features != read.table):
+                raise DeclarationError(
+                    f"step {self.name} retrieves {read.table.name}, which is not the features "
+                    "table of its product"
+                )
 
 
 @dataclass(frozen=True, slots=True)

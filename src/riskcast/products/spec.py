@@ -168,6 +168,13 @@ class Product:
     def candidate(self, name: str) -> Candidate:
         return next(c for c in self.candidates if c.name == name)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every feature column that training or serving reads, whichever regimes are chosen."""
+        inputs = [name for candidate in self.candidates for name in candidate.columns]
+        bounds = [name for pair in (self.thresholds, *self.definitions.values()) for name in pair]
+        return tuple(dict.fromkeys([*inputs, *self.naive.values(), *self.regime_columns, *bounds]))
+
     def with_challengers(self) -> Product:
         """Return the product with its challengers among the candidates."""
         return replace(self, candidates=(*self.candidates, *self.challengers), challengers=())

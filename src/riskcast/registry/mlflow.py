@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from riskcast.core.clock import wall
 from riskcast.core.errors import ArtifactRefused, ModelMissing, RegistryError
 from riskcast.core.settings import Settings
 from riskcast.models.served import ServedModel
-from riskcast.registry import artifact, layout
+from riskcast.registry import artifact, layout, signature
+from riskcast.registry.versions import (
+    GOLDEN,
+    LoadedModel,
+    ModelVersion,
+    described,
+    read_golden,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,35 +45,6 @@ _QUIET = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A verified model and what the registry says of it."""
-
-    model: ServedModel
-    version: str
-    digest: str
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """A registered version, without its files.
-
-    Attributes
-    ----------
-    created_at : float
-        Seconds since the epoch.
-    """
-
-    version: str
-    run_id: str
-    digest: str
-    created_at: float
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    metrics: Mapping[str, float]
-
-
 class Registry:
     """Versions and aliases of products' models, in SQLite below `home` or on a server.
 
@@ -78,6 +56,9 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._uri = settings.mlflow_uri
         self._home = settings.home_path
+        self._keys, self._public_key = settings.keys_path, settings.model_key_path
+        self._signed = bool(settings.model_key)  # a key that was named must be there
+        self._user = settings.mlflow_user
 
     def register(
         self,
@@ -90,6 +71,7 @@ class Registry:
         tags: Mapping[str, str],
         example: Mapping[str, float] | None = None,
         artifacts: Mapping[str, bytes] | None = None,
+        golden: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """Log a run with the sealed model and return the version registered from it.
 
@@ -100,19 +82,24 @@ class Registry:
         lineage : mapping
             JSON-able; kept beside the model and as the version's tag ``lineage``.
         tags : mapping
-            Set on run and version, beside ``digest``, ``recipe`` and ``fit_end``.
+            Set on run and version, beside ``digest``, ``signature``, ``recipe`` and ``fit_end``.
         example : mapping of feature name to value, optional
             One row of inputs for the UI.
         artifacts : mapping of file name to content, optional
             Shown with the run under ``report/``, apart from the model: never read back.
+        golden : sequence of mapping
+            JSON-able requests with their answers, sealed with the model.
         """
-        sealed = artifact.seal(model.dump())
+        recorded = {GOLDEN: json.dumps(golden).encode()} if golden else {}
+        sealed = artifact.seal({**model.dump(), **recorded})
+        digest = artifact.digest(sealed)
         every = {
             **tags,
             "product": product,
             "recipe": model.recipe,
             "fit_end": model.fit_end.isoformat(),
-            "digest": artifact.digest(sealed),
+            "digest": digest,
+            "signature": signature.sign(self._keys, product, digest),
             "lineage": json.dumps(lineage, sort_keys=True),
         }
         with self._asking(f"register a model of {product}"):
@@ -152,8 +139,49 @@ class Registry:
         with self._asking(f"set {product}@{name}"):
             self._client.set_registered_model_alias(product, name, version)
 
-    def versions(self, product: str) -> list[ModelVersion]:
-        """Return all versions, newest first; none if the product has no model yet."""
+    def delete_alias(self, product: str, name: str) -> None:
+        """Take the alias from whatever version carries it, if any does."""
+        with self._asking(f"delete {product}@{name}"):
+            self._client.delete_registered_model_alias(product, name)
+
+    def assign(
+        self, product: str, aliases: Mapping[str, str | None], stages: Mapping[str, str]
+    ) -> None:
+        """Make aliases and stages so, in the order given; what is so already is not touched.
+
+        An alias of None is taken away.
+        """
+        found = {v.version: v for v in self.versions(product, metrics=False)}
+        held = {alias: v.version for v in found.values() for alias in v.aliases}
+        for alias, wanted in aliases.items():
+            if wanted is None and alias in held:
+                self.delete_alias(product, alias)
+            elif wanted is not None and held.get(alias) != wanted:
+                self.set_alias(product, alias, wanted)
+        for version, stage in stages.items():
+            if version in found and found[version].stage != stage:
+                self._set_stage(product, version, stage)
+
+    def tag(self, product: str, version: str, key: str, value: str | None) -> None:
+        """Set a tag of a version, take it away with None; what is so already is not touched."""
+        if self._version(product, version).tags.get(key) == value:
+            return
+        with self._asking(f"tag {product} version {version}"):
+            if value is None:
+                self._client.delete_model_version_tag(product, version, key)
+            else:
+                self._client.set_model_version_tag(product, version, key, value[:5000])
+
+    def _set_stage(self, product: str, version: str, stage: str) -> None:
+        with self._asking(f"set the stage of {product} version {version}"), catch_warnings():
+            simplefilter("ignore", FutureWarning)  # deprecated, and still what people click
+            self._client.transition_model_version_stage(product, version, stage)
+
+    def versions(self, product: str, *, metrics: bool = True) -> list[ModelVersion]:
+        """Return all versions, newest first; none if the product has no model yet.
+
+        Without `metrics` theirs are empty and the runs are not asked for.
+        """
         named = self._find(
             lambda: self._client.get_registered_model(product), f"list versions of {product}"
         )
@@ -161,11 +189,10 @@ class Registry:
             return []
         with self._asking(f"list versions of {product}"):
             found = list(_pages(self._client.search_model_versions, f"name='{product}'"))
-            experiment = self._experiment(product)
-            runs = _pages(self._client.search_runs, [experiment])
-            metrics = {run.info.run_id: run.data.metrics for run in runs}
+            runs = _pages(self._client.search_runs, [self._experiment(product)]) if metrics else ()
+            scored = {run.info.run_id: run.data.metrics for run in runs}
         return sorted(
-            (_described(v, named.aliases, metrics.get(v.run_id, {})) for v in found),
+            (described(v, named.aliases, scored.get(v.run_id, {})) for v in found),
             key=lambda version: -int(version.version),
         )
 
@@ -177,7 +204,8 @@ class Registry:
         ModelMissing
             If no version has the alias or number.
         ArtifactRefused
-            If its files are not exactly what was registered, or make no model.
+            If its files are not exactly what was registered, were not signed with our key where
+            there is one, or make no model.
         """
         found = self._version(product, alias_or_version)
         where = f"{product} version {found.version}"
@@ -189,8 +217,12 @@ class Registry:
                 f"{where}: its files have digest {actual[:12]}, registered was "
                 f"{(promised or 'none')[:12]}; train again or roll back to another version"
             )
-        model = ServedModel.load(artifact.verify(sealed))
-        return LoadedModel(model, str(found.version), actual, dict(found.tags))
+        if self._signed or self._public_key.exists():
+            signature.check(self._public_key, product, actual, found.tags.get("signature"))
+        files = artifact.verify(sealed)
+        golden = read_golden(files.pop(GOLDEN, b"[]"))
+        model = ServedModel.load(files)
+        return LoadedModel(model, str(found.version), actual, dict(found.tags), golden)
 
     def promote(self, product: str, version: str, *, who: str, why: str) -> str | None:
         """Make a version champion; return the champion before it, which becomes `previous`.
@@ -216,11 +248,24 @@ class Registry:
     def _client(self) -> MlflowClient:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
+        if self._user and self._uri.startswith("http"):
+            os.environ["MLFLOW_TRACKING_USERNAME"] = self._user
+            os.environ["MLFLOW_TRACKING_PASSWORD"] = self._password()
         from mlflow import MlflowClient
 
         if self._uri.startswith("sqlite:"):
             self._home.mkdir(parents=True, exist_ok=True)
         return MlflowClient(self._uri, registry_uri=self._uri)
+
+    def _password(self) -> str:
+        path = self._keys / f"mlflow-{self._user}"
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise RegistryError(
+                f"no password of {self._user!r} for {self._uri} ({error}); `riskcast up` makes the "
+                "stack's users, of another server put it there, or unset RISKCAST_MLFLOW_USER"
+            ) from error
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
@@ -303,21 +348,6 @@ class Registry:
             product, source, run.info.run_id, tags=dict(tags)
         )
         return str(created.version)
-
-
-def _described(
-    found: Any, aliases: Mapping[str, str], metrics: Mapping[str, float]
-) -> ModelVersion:
-    version = str(found.version)
-    return ModelVersion(
-        version=version,
-        run_id=found.run_id,
-        digest=found.tags.get("digest", ""),
-        created_at=found.creation_timestamp / 1000,
-        aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == version)),
-        tags=dict(found.tags),
-        metrics=dict(metrics),
-    )
 
 
 def _pages(search: Callable[..., Any], asked: Any) -> Iterator[Any]:

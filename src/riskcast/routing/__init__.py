@@ -1,6 +1,17 @@
 """Which colour a product's traffic goes to, and how to move it without losing a request."""
 
-from riskcast.routing.base import SLOTS, Router
-from riskcast.routing.nginx import NginxRouter, open_router
+from riskcast.core.settings import Settings
+from riskcast.routing.base import OTHER, SLOTS, Router, Traffic
 
-__all__ = ["SLOTS", "NginxRouter", "Router", "open_router"]
+__all__ = ["OTHER", "SLOTS", "Router", "Traffic", "open_router"]
+
+
+def open_router(settings: Settings) -> Router:
+    """Return the router of the settings: nginx of this machine, or a load balancer of AWS."""
+    if settings.router == "alb":
+        from riskcast.routing.alb import alb_router
+
+        return alb_router(settings)
+    from riskcast.routing.nginx import nginx_router
+
+    return nginx_router(settings)

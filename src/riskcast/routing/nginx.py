@@ -1,8 +1,10 @@
-"""Blue and green behind nginx, switched by a file.
+"""Blue and green behind nginx, switched by files.
 
-A product's traffic goes to green while the file ``<product>.green`` exists, to blue otherwise.
-nginx looks at every request, so a switch is one atomic change of a folder: no reload, hence no
-connection closed; no state in nginx, hence nothing to restore when it restarts.
+A product's traffic goes to green while the file ``<product>.green`` exists, to blue otherwise; a
+share of it goes to the other colour while ``<product>.canary-<percent>`` exists, and copies of it
+do while ``<product>.mirror`` exists. nginx looks at every request, so a change is one atomic
+change of a folder: no reload, hence no connection closed; no state in nginx, hence nothing to
+restore when it restarts.
 """
 
 from __future__ import annotations
@@ -10,15 +12,28 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
-from riskcast.core.settings import Settings
+from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.products import PRODUCTS
-from riskcast.routing.base import SLOT_HEADER, SLOTS
+from riskcast.routing.access_log import entries_since, tally
+from riskcast.routing.base import (
+    SLOT_HEADER,
+    SLOTS,
+    Traffic,
+    check_product,
+    check_share,
+    check_slot,
+)
+from riskcast.routing.doors import Tls, listener
+
+ROUTE_HEADER = "X-Riskcast-Route"
+LOOK_EVERY = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,12 @@ class Site:
         Account and group of nginx's workers; empty when nginx itself does not run as root.
     routes : mapping of path to product
         The first is the product of every path that names none.
+    shares : tuple of int
+        Percentages that a canary can be given, rising.
+    doors : tuple of str
+        Locations of other servers' pages, from `routing.doors`.
+    tls : Tls or None
+        The door for https, beside the plain one.
     """
 
     listen: str
@@ -45,6 +66,13 @@ class Site:
     access_log: Path
     worker: str
     routes: Mapping[str, str]
+    shares: tuple[int, ...] = ()
+    doors: tuple[str, ...] = ()
+    tls: Tls | None = None
+
+    def address(self, slot: str) -> str:
+        """Return ``host:port`` of a slot."""
+        return self.green if slot == "green" else self.blue
 
 
 def render(template: str, site: Site) -> str:
@@ -63,10 +91,23 @@ def render(template: str, site: Site) -> str:
         "GREEN": site.green,
         "ACTIVE": str(site.active),
         "ACCESS_LOG": str(site.access_log),
+        "DOORS": "\n        ".join(site.doors),
+        "TLS": listener(site.tls) if site.tls else "",
         "DEFAULT_PRODUCT": next(iter(site.routes.values())),
         "PRODUCTS": "\n        ".join(f'"{path}" {name};' for path, name in routes.items()),
-        "ROUTES": "\n    ".join(
-            f"location = {path} {{ proxy_pass http://riskcast_$slot; }}" for path in site.routes
+        "ROUTED": "\n        ".join(
+            f'"~^{re.escape(path)}(/|$)" {name};' for path, name in site.routes.items()
+        ),
+        "LOTS": "\n    ".join(
+            f"split_clients $request_id $lot_{n} {{ {n}% 1; * 0; }}" for n in site.shares
+        ),
+        "SHARES": "\n        ".join(
+            f'if (-f "{site.active}/$product.canary-{n}") {{ set $share {n}; set $lot $lot_{n}; }}'
+            for n in site.shares
+        ),
+        "ROUTES": "\n        ".join(
+            f"location = {path} {{ mirror /_copy; proxy_pass http://riskcast_$slot; }}"
+            for path in site.routes
         ),
     }
 
@@ -78,76 +119,144 @@ def render(template: str, site: Site) -> str:
     return re.sub(r"@([A-Z_]+)@", value, template)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a look through nginx found: who answered, and what nginx says it does."""
+
+    slot: str = ""
+    active: str = ""
+    canary: str = ""
+    mirror: str = ""
+
+
 class NginxRouter:
     """Router of the nginx of one machine.
 
     Parameters
     ----------
-    folder : Path
-        Where the files lie that nginx looks for.
+    site : Site
+        What nginx was configured with.
     url : str
-        Published address of nginx, through which a switch is verified.
+        Published address of nginx, through which a change is verified.
     patience : float
-        Seconds until a switch that is not seen counts as failed.
+        Seconds until a change that is not seen counts as failed.
+    steady : float
+        Seconds for which a slot must answer without a break before traffic is sent to it, so that
+        one that crashes again and again gets none.
     """
 
-    def __init__(self, folder: Path, url: str, *, patience: float = 5.0) -> None:
-        self._folder, self._url, self._patience = folder, url, patience
+    def __init__(self, site: Site, url: str, *, patience: float = 5.0, steady: float = 1.0) -> None:
+        self._site, self._url = site, url
+        self._patience, self._steady = patience, steady
 
     def active(self, product: str) -> str:
-        return "green" if self._file(product).exists() else "blue"
+        return "green" if self._flag(product, "green").exists() else "blue"
 
     def switch(self, product: str, slot: str) -> None:
-        if slot not in SLOTS:
-            raise StackError(f"no slot {slot!r}; there are {' and '.join(SLOTS)}")
+        check_slot(slot)
         before = self.active(product)
-        self._send(product, slot)
+        if before != slot:
+            self._await_steady(product, slot)
+        self._share(product, 0)
+        self._set(self._flag(product, "green"), slot == "green")
         try:
-            self._await(product, slot)
+            self._await(product, f"to {slot}", lambda seen: seen.slot == seen.active == slot)
         except StackError:
-            self._send(product, before)
+            self._set(self._flag(product, "green"), before == "green")
             raise
 
-    def _file(self, product: str) -> Path:
-        if product not in PRODUCTS:
-            raise StackError(f"no product {product!r}; there are {', '.join(PRODUCTS)}")
-        return self._folder / f"{product}.green"
+    def canary(self, product: str, percent: int) -> None:
+        check_product(product)
+        check_share(percent, self._site.shares)
+        self._share(product, percent)
+        try:
+            self._await(product, f"by {percent}%", lambda seen: seen.canary == str(percent))
+        except StackError:
+            self._share(product, 0)
+            raise
 
-    def _send(self, product: str, slot: str) -> None:
-        path = self._file(product)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if slot == "green":
+    def mirror(self, product: str, on: bool) -> None:
+        flag, word = self._flag(product, "mirror"), "on" if on else "off"
+        self._set(flag, on)
+        try:
+            self._await(product, f"with mirror {word}", lambda seen: seen.mirror == word)
+        except StackError:
+            self._set(flag, False)
+            raise
+
+    def traffic(self, product: str, since: datetime) -> Mapping[str, Traffic]:
+        check_product(product)
+        addresses = {self._site.address(slot): slot for slot in SLOTS}
+        return tally(entries_since(self._site.access_log, since), product, addresses)
+
+    def _flag(self, product: str, name: str) -> Path:
+        check_product(product)
+        return self._site.active / f"{product}.{name}"
+
+    def _share(self, product: str, percent: int) -> None:
+        """Leave one file of the share, none with 0; in between there is none rather than two."""
+        wanted = self._flag(product, f"canary-{percent}")
+        for path in self._site.active.glob(f"{product}.canary-*"):
+            if path != wanted:
+                self._set(path, False)
+        if percent:
+            self._set(wanted, True)
+
+    def _set(self, path: Path, on: bool) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if on:
             path.touch()
         else:
             path.unlink(missing_ok=True)
-        # The folder itself, so that the switch also outlives a power failure.
-        folder = os.open(self._folder, os.O_RDONLY)
+        # The folder itself, so that the change also outlives a power failure.
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
 
-    def _await(self, product: str, slot: str) -> None:
-        until = seconds() + self._patience
-        while (served := self._served(product)) != slot:
+    def _await_steady(self, product: str, slot: str) -> None:
+        """Wait until the slot has answered on its own address for a while without a break."""
+        address = f"http://{self._site.address(slot)}/health"
+        until, since = seconds() + self._patience + self._steady, seconds()
+        while True:
+            if _look(address).slot != slot:
+                since = seconds() + LOOK_EVERY
+            if seconds() - since >= self._steady:
+                return
             if seconds() > until:
                 raise StackError(
-                    f"{product} was sent to {slot}, but {self._url}{_health(product)} was answered "
-                    f"by {served or 'nobody'} for {self._patience:.0f} s; is {slot} running? "
-                    "Its traffic goes where it went before"
+                    f"{product} was not sent to {slot}: {address} did not answer steadily as "
+                    f"{slot} for {self._steady:g} s; is {slot} running? See `riskcast logs`"
                 )
-            time.sleep(0.05)
+            time.sleep(LOOK_EVERY)
 
-    def _served(self, product: str) -> str:
-        """Return the slot that answers for the product, empty if none does."""
-        # Imported here: reading which slot is active needs no client.
-        import httpx
+    def _await(self, product: str, what: str, done: Callable[[_Seen], bool]) -> None:
+        """Wait until nginx itself shows the change."""
+        address, until = self._url + _health(product), seconds() + self._patience
+        while not done(seen := _look(address)):
+            if seconds() > until:
+                raise StackError(
+                    f"{product} was sent {what}, but {address} was answered by "
+                    f"{seen.slot or 'nobody'} (active {seen.active or 'unknown'}, canary "
+                    f"{seen.canary or '?'}%, mirror {seen.mirror or '?'}) for "
+                    f"{self._patience:g} s; is nginx running with this folder? The change is undone"
+                )
+            time.sleep(LOOK_EVERY)
 
-        try:
-            answer = httpx.get(self._url + _health(product), timeout=2.0, trust_env=False)
-        except httpx.HTTPError:
-            return ""
-        return answer.headers.get(SLOT_HEADER, "") if answer.status_code == 200 else ""
+
+def _look(address: str) -> _Seen:
+    # Imported here: reading which slot is active needs no client.
+    import httpx
+
+    try:
+        answer = httpx.get(address, timeout=2.0, trust_env=False)
+    except httpx.HTTPError:
+        return _Seen()
+    slot = answer.headers.get(SLOT_HEADER, "") if answer.status_code == 200 else ""
+    active, _, rest = answer.headers.get(ROUTE_HEADER, "").partition(" ")
+    said = dict(part.partition("=")[::2] for part in rest.split())
+    return _Seen(slot, active, said.get("canary", ""), said.get("mirror", ""))
 
 
 def active_folder(settings: Settings) -> Path:
@@ -155,9 +264,23 @@ def active_folder(settings: Settings) -> Path:
     return settings.home_path / "nginx" / "active"
 
 
-def open_router(settings: Settings) -> NginxRouter:
+def site_of(settings: Settings, *, worker: str = "") -> Site:
+    """Return the site of the standalone stack."""
+    return Site(
+        listen=f"{settings.host}:{settings.api_port}",
+        blue=f"{LOOPBACK}:{settings.blue_port}",
+        green=f"{LOOPBACK}:{settings.green_port}",
+        active=active_folder(settings),
+        access_log=settings.home_path / "logs" / "nginx-access.log",
+        worker=worker,
+        routes={product.route: product.name for product in PRODUCTS.values()},
+        shares=settings.canary_shares,
+    )
+
+
+def nginx_router(settings: Settings) -> NginxRouter:
     """Return the router of the standalone stack."""
-    return NginxRouter(active_folder(settings), f"http://127.0.0.1:{settings.api_port}")
+    return NginxRouter(site_of(settings), f"http://{LOOPBACK}:{settings.api_port}")
 
 
 def _health(product: str) -> str:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+import polars as pl
+
 from riskcast.core.errors import DeclarationError
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.lake import Lake, open_lake
 from riskcast.pipelines import Step
+from riskcast.tables import Read
 
 PORTS = (
     "settings",
@@ -88,6 +91,22 @@ class Ports:
     def announce(self, asset: str) -> None:
         """Make an event of the asset once the step has succeeded, unless this is a backfill."""
         self.announced.append(asset)
+
+    def read(self, read: Read, step: Step, window: Window) -> pl.DataFrame:
+        """Return the rows of one of the step's reads, as of the window's end.
+
+        Raises
+        ------
+        ContractBroken
+            If rows to retrieve from the feature store are not those of the lake.
+        """
+        rows = self.lake.read(read.table, as_of=window.as_of, all_vintages=read.all_vintages)
+        if not read.retrieved or step.product is None:
+            return rows
+        # Imported here: Feast alone takes seconds.
+        from riskcast.online.history import training_rows
+
+        return training_rows(self.settings, step.product, rows)
 
     def for_step(self, step: Step, window: Window) -> dict[str, Any]:
         """Return the named arguments of `step`.

@@ -53,10 +53,7 @@ def run_step(step: Step, window: Window, ports: Ports) -> StepReport:
     """
     started = seconds()
     lake = ports.lake
-    frames = [
-        lake.read(read.table, as_of=window.as_of, all_vintages=read.all_vintages)
-        for read in step.reads
-    ]
+    frames = [ports.read(read, step, window) for read in step.reads]
     returned = load(step.run)(*frames, **ports.for_step(step, window))
     out = _frames(step, returned)
     span = Window(BEGINNING, window.end) if step.from_start else window

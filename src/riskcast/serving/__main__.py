@@ -39,6 +39,9 @@ def main() -> None:
         # Longer than nginx keeps its upstream connections, so that nginx closes them first.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
+        ws_max_size=4096,  # a client has nothing to say but its key
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,14 +16,18 @@ from riskcast.lake.base import Lake
 from riskcast.online.base import FeatureReader
 from riskcast.products import PRODUCTS
 from riskcast.registry import Registry
+from riskcast.routing import open_router
+from riskcast.serving import batch, docs, info, monitoring, news, routes, shadow, sockets
 from riskcast.serving.auth import Keys
 from riskcast.serving.features import LakeFeatures
 from riskcast.serving.history import History
 from riskcast.serving.http import Manners, add_error_handlers
 from riskcast.serving.live import Live
 from riskcast.serving.metrics import Metrics
-from riskcast.serving.routes import router
+from riskcast.serving.shadow import Sink
 from riskcast.serving.spool import Spool
+from riskcast.serving.streams import Streams
+from riskcast.tables import TABLES
 
 ROUTE = "/predict"
 SLOTS = ("blue", "green")
@@ -59,34 +64,47 @@ def create_app(
         history,
         History(lake, settings.asset_symbol),
     )
-    spool = Spool(settings.spool_path / settings.slot)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.replays = CapacityLimiter(REPLAYS)
-        spool.start()
-        live.start()
-        try:
-            yield
-        finally:
-            live.stop()
-            spool.stop()
-
     app = FastAPI(
         title="Riskcast",
         version=__version__,
         description=product.doc,
-        lifespan=lifespan,
+        lifespan=_tended,
+        docs_url=None,  # ours needs no internet
         redoc_url=None,
         redirect_slashes=False,  # one path each; a redirect would drop the body of some clients
     )
-    app.state.live, app.state.keys = live, Keys(settings.keys_path)
-    app.state.spool = spool
-    app.state.metrics = Metrics(live)
-    app.add_middleware(Manners, live=live, metrics=app.state.metrics)
+    traffic = open_router(settings)
+    state = app.state
+    state.live, state.keys = live, Keys(settings.keys_path)
+    state.spool, state.shadow = Spool(settings.spool_path / settings.slot), Sink(live)
+    state.drift = monitoring.Drift(lake, TABLES.get("health"), product.name)
+    state.alerts = monitoring.Alerts(settings.home_path / "alerts")
+    state.streams = Streams(live, lake, lambda: traffic.active(product.name))
+    state.doorman = sockets.Doorman()
+    state.metrics = Metrics(live)
+    app.add_middleware(Manners, live=live, metrics=state.metrics)
     add_error_handlers(app)
-    app.include_router(router)
+    for room in (routes, batch, monitoring, news, info, docs, sockets, shadow):
+        app.include_router(room.router)
     return app
+
+
+@asynccontextmanager
+async def _tended(app: FastAPI) -> AsyncIterator[None]:
+    """Keep what runs in the background alive as long as the app."""
+    state = app.state
+    state.replays, state.loop = CapacityLimiter(REPLAYS), asyncio.get_running_loop()
+    state.spool.start()
+    state.live.start()
+    tasks = [asyncio.create_task(work()) for work in (state.shadow.work, state.streams.watch)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        state.live.stop()
+        state.spool.stop()
 
 
 def _lake(settings: Settings) -> Lake:

@@ -11,6 +11,7 @@ import numpy as np
 
 from riskcast.core.errors import ArtifactRefused, FeatureMissing, FeatureUnknown
 from riskcast.models.base import Floats, Forecasts
+from riskcast.models.explain import sentence
 from riskcast.models.served import ServedModel
 from riskcast.online.base import FeatureRow
 from riskcast.products import Product
@@ -168,6 +169,7 @@ def answer(
         "regime_probs": dict(zip(REGIMES, forecasts.regime_probs[0].tolist(), strict=True)),
         "top_drivers": [driver["name"] for driver in drivers],
         "drivers": drivers,
+        "explanation": sentence(model.columns, forecasts.contributions[0]),
         "in_sample": model.fit_end > row.session,
         "ignored_features": sorted(set(given) - set(needed(model))),
         "features_known_at": row.known_at,

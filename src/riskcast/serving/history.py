@@ -10,10 +10,10 @@ import polars as pl
 
 from riskcast.core.clock import Clock
 from riskcast.lake.base import Lake
+from riskcast.models.calibration import LEVELS
 from riskcast.tables import output
 
 SLOT = "champion"
-_LEVELS = (80, 95)
 
 
 class History:
@@ -23,6 +23,11 @@ class History:
         self._lake, self._symbol = lake, symbol
         self._version: int | None = None
         self._rows: Sequence[dict[str, Any]] = ()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the table has been looked at, be it empty."""
+        return self._version is not None
 
     def look(self) -> None:
         """Read the table if it has a new version; called in the background."""
@@ -47,9 +52,15 @@ class History:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("date", "symbol", "rv_5d_hat", "rv_5d_annualised")},
-        "intervals": {str(level): [row[f"lo_{level}"], row[f"hi_{level}"]] for level in _LEVELS},
+        # Forecasts of earlier releases lack the ends of some levels.
+        "intervals": {
+            str(level): [row[f"lo_{level}"], row[f"hi_{level}"]]
+            for level in LEVELS
+            if row[f"lo_{level}"] is not None
+        },
         "regime_probs": {name: row[f"p_{name}"] for name in ("calm", "transition", "risk_off")},
         "top_drivers": row["top_drivers"],
+        "explanation": row["explanation"],
         "model_version": row["model_version"],
         "known_at": row["known_at"],
     }

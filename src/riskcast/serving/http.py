@@ -46,7 +46,7 @@ def error_response(
     return json_response({"error": fault}, status, headers)
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     """Return the body.
 
     Raises
@@ -57,11 +57,11 @@ async def read_body(request: Request) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY:
+        if size > limit:
             raise Refusal(
                 413,
                 "body-too-large",
-                f"the body has more than {MAX_BODY} bytes",
+                f"the body has more than {limit} bytes",
                 "Send only the features that differ from the stored ones.",
             )
         parts.append(part)

@@ -29,7 +29,7 @@ from riskcast.serving.features import LakeFeatures
 from riskcast.serving.forecast import check_model, known_values
 from riskcast.serving.history import History
 
-MODEL_EVERY = 2.0  # seconds between looks at the champion alias
+MODEL_EVERY = 2.0  # seconds between looks at the slot's alias
 FEATURES_EVERY = 3.0
 PUBLISHED_EVERY = 10.0
 RETRY_REFUSED = 60.0  # a refused version may have been half copied; look again, but seldom
@@ -55,7 +55,7 @@ class Live:
     row : FeatureRow or None
         Newest features.
     refused : Refused or None
-        The version that carries the champion alias but could not be loaded.
+        The version assigned to the slot that could not be loaded.
     faults : dict
         Thread name to why its last look failed; the last good state stays.
     """
@@ -105,10 +105,14 @@ class Live:
         self.row = row
 
     def look_for_model(self) -> None:
-        """Load the champion if it is another version than the one that serves."""
-        version = self._registry.alias(self.product.name, CHAMPION)
+        """Load the slot's version if it is another than the one that serves.
+
+        The alias of the slot's own name says which; while nothing carries it, the champion.
+        """
+        name = self.product.name
+        version = self._registry.alias(name, self.slot) or self._registry.alias(name, CHAMPION)
         if version is None:
-            raise ModelMissing(f"no version of {self.product.name} is {CHAMPION} yet")
+            raise ModelMissing(f"no version of {name} is {self.slot} or {CHAMPION} yet")
         if self.model is not None and self.model.version == version:
             self.refused = None
             return

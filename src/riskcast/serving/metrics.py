@@ -53,7 +53,9 @@ class _State(Collector):
             "riskcast_ready", "1 if a request would be answered.", float(not live.obstacles())
         )
         yield GaugeMetricFamily(
-            "riskcast_model_refused", "1 if the champion could not load.", float(bool(live.refused))
+            "riskcast_model_refused",
+            "1 if the assigned version could not load.",
+            float(bool(live.refused)),
         )
         if loaded := live.model:
             names = ("product", "version", "fit_end", "digest", "slot")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,7 @@ from riskcast.serving.errors import Refusal
 
 REGIMES = ("calm", "transition", "risk_off")
 MAX_BODY = 64 * 1024
+Model = TypeVar("Model", bound=BaseModel)
 _SHOWN = 3  # faults told at once
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -99,6 +100,7 @@ class PredictResponse(BaseModel):
     regime_probs: RegimeProbs
     top_drivers: list[str]
     drivers: list[Driver]
+    explanation: str = Field(description="Why, in one plain sentence.")
     mode: Literal["online", "replay", "what_if"]
     in_sample: bool = Field(
         description="The model was fitted on later data: a fitted value, not a forecast."
@@ -121,6 +123,7 @@ class PublishedForecast(BaseModel):
     intervals: dict[str, tuple[float, float]]
     regime_probs: RegimeProbs
     top_drivers: list[str]
+    explanation: str | None
     model_version: str
     known_at: datetime
 
@@ -146,7 +149,12 @@ class ErrorResponse(BaseModel):
 
 
 def parse_request(body: bytes) -> PredictRequest:
-    """Read a request body; an empty one asks for the latest session.
+    """Read a request body; an empty one asks for the latest session."""
+    return parse(PredictRequest, body or b"{}")
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Read a request body.
 
     Raises
     ------
@@ -154,7 +162,7 @@ def parse_request(body: bytes) -> PredictRequest:
         422 invalid-request, naming field and fault but never echoing the value.
     """
     try:
-        return PredictRequest.model_validate_json(body or b"{}")
+        return model.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         told = "; ".join(

@@ -37,11 +37,18 @@ class Ended:
     """Healthy when the process has ended with status 0: a preparation, not a server."""
 
 
-Health = Http | Answers | Ended
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Healthy while the process runs: it serves nobody."""
 
 
-def fault(check: Http | Answers) -> str:
+Health = Http | Answers | Ended | Runs
+
+
+def fault(check: Http | Answers | Runs) -> str:
     """Return why the server is not healthy, an empty text if it is."""
+    if isinstance(check, Runs):
+        return ""
     return _http_fault(check) if isinstance(check, Http) else _command_fault(check)
 
 

@@ -21,6 +21,8 @@ from riskcast.standalone.secrets import secret, write_private
 
 # sun_path holds 108 bytes; PostgreSQL adds /.s.PGSQL.5432.lock to the folder.
 LONGEST_SOCKET_FOLDER = 80
+MLFLOW_PATH = "/mlflow"  # of its UI and API, at its own port and behind nginx
+MLFLOW_ADMIN, MLFLOW_READER = "admin", "reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,22 @@ def wheel(package: str) -> Path:
 
 
 def connected(settings: Settings) -> Settings:
-    """Return the settings of a client of the running stack: its MLflow, its Redis."""
+    """Return the settings of a client of the running stack: its MLflow, its Redis, its inbox."""
     password = secret(Layout.of(settings).keys, "redis")
+    if not settings.mlflow:
+        url = f"http://{LOOPBACK}:{settings.mlflow_port}{MLFLOW_PATH}"
+        settings = replace(settings, mlflow=url, mlflow_user=MLFLOW_ADMIN)
+    if not settings.mail_host:  # mails go to the stack's own inbox
+        settings = replace(
+            settings,
+            mail_host=LOOPBACK,
+            mail_port=settings.smtp_port,
+            mail_tls="none",
+            mail_to=settings.mail_to or settings.mail_from,
+        )
     return replace(
         settings,
         home=str(settings.home_path),
-        mlflow=settings.mlflow or f"http://{LOOPBACK}:{settings.mlflow_port}",
         redis=settings.redis or f"redis://:{password}@{LOOPBACK}:{settings.redis_port}/0",
     )
 
@@ -162,3 +174,8 @@ def airflow_password(settings: Settings) -> str:
     """Return the password of Airflow's user admin."""
     found: dict[str, str] = json.loads(airflow_password_file(Layout.of(settings)).read_text())
     return found["admin"]
+
+
+def mlflow_password(layout: Layout, user: str) -> str:
+    """Return the password of a user of the stack's MLflow, made on first use."""
+    return secret(layout.keys, f"mlflow-{user}")

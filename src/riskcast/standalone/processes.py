@@ -8,17 +8,22 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 
+import riskcast
 from riskcast.core.settings import LOOPBACK, PREFIX, Settings
 from riskcast.standalone import postgres
-from riskcast.standalone.health import Answers, Ended, Health, Http
+from riskcast.standalone.health import Answers, Ended, Health, Http, Runs
 from riskcast.standalone.layout import (
+    MLFLOW_ADMIN,
+    MLFLOW_PATH,
+    MLFLOW_READER,
     Layout,
     airflow_password_file,
     connected,
+    mlflow_password,
     repository,
     wheel,
 )
-from riskcast.standalone.secrets import fernet_key, secret
+from riskcast.standalone.secrets import CONSOLE, fernet_key, secret
 
 # Servers of one machine side by side: library threads that spin would starve each other.
 COMMON = MappingProxyType(
@@ -91,10 +96,13 @@ def declare(settings: Settings, layout: Layout) -> tuple[Process, ...]:
     return (
         _postgres(layout),
         _redis(settings, layout),
-        _mlflow(settings, layout),
+        *_mlflow(settings, layout, ours),
         *_airflow(settings, layout, ours),
         *(_slot(settings, ours, slot) for slot in ("blue", "green")),
+        _inbox(settings, layout, ours),
         _nginx(settings, layout),
+        _watch(ours),
+        _dashboard(settings, ours),
     )
 
 
@@ -153,19 +161,24 @@ def _redis(settings: Settings, layout: Layout) -> Process:
     )
 
 
-def _mlflow(settings: Settings, layout: Layout) -> Process:
+def _mlflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tuple[Process, ...]:
     listen = ("--host", LOOPBACK, "--port", settings.mlflow_port, "--workers", "1")
+    doors = ("--app-name", "basic-auth", "--static-prefix", MLFLOW_PATH)
     hosts = (f"{name}:{settings.mlflow_port}" for name in (LOOPBACK, "localhost"))
-    return Process(
+    server = Process(
         "mlflow",
-        (sys.executable, "-m", "mlflow", "server", *listen),
-        Http(f"http://{LOOPBACK}:{settings.mlflow_port}/health"),
+        (sys.executable, "-m", "mlflow", "server", *listen, *doors),
+        Http(f"http://{LOOPBACK}:{settings.mlflow_port}{MLFLOW_PATH}/health"),
         needs=("postgres",),
         port="mlflow_port",
         environment={
             "MLFLOW_BACKEND_STORE_URI": postgres.uri(layout, "mlflow"),
             "PGPASSFILE": str(postgres.passfile(layout, "mlflow")),
             "MLFLOW_ARTIFACTS_DESTINATION": str(layout.home / "mlflow-artifacts"),
+            "MLFLOW_AUTH_CONFIG_PATH": str(layout.home / "mlflow" / "basic_auth.ini"),
+            "MLFLOW_AUTH_ADMIN_USERNAME": MLFLOW_ADMIN,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": mlflow_password(layout, MLFLOW_ADMIN),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secret(layout.keys, "mlflow-session"),
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -173,6 +186,14 @@ def _mlflow(settings: Settings, layout: Layout) -> Process:
             "GIT_PYTHON_REFRESH": "quiet",
         },
     )
+    users = Process(
+        "mlflow-users",
+        _python("riskcast.standalone.mlflow_users"),
+        Ended(),
+        needs=(server.name,),
+        environment=ours,
+    )
+    return server, users
 
 
 def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tuple[Process, ...]:
@@ -270,13 +291,15 @@ def airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
 
 def _slot(settings: Settings, ours: Mapping[str, str], slot: str) -> Process:
     port = f"{slot}_port"
+    # Servers only read models: what a hole in one could do to the registry ends there.
+    reads = {} if settings.mlflow else {"RISKCAST_MLFLOW_USER": MLFLOW_READER}
     return Process(
         slot,
         _python("riskcast.serving"),
         # Alive, not ready: without a model the stack is up and says so under /ready.
         Http(f"http://{LOOPBACK}:{getattr(settings, port)}/health"),
-        needs=("redis", "mlflow"),
-        environment={**ours, "RISKCAST_SLOT": slot, "RISKCAST_HOST": LOOPBACK},
+        needs=("redis", "mlflow-users"),
+        environment={**ours, **reads, "RISKCAST_SLOT": slot, "RISKCAST_HOST": LOOPBACK},
         port=port,
         stop_seconds=15,
     )
@@ -298,6 +321,50 @@ def _nginx(settings: Settings, layout: Layout) -> Process:
         host=settings.host,
         stop_signal="QUIT",  # finishes the requests it has
         stop_seconds=15,
+    )
+
+
+def _inbox(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> Process:
+    secret(layout.keys, CONSOLE)
+    return Process(
+        "inbox",
+        _python("riskcast.inbox"),
+        Http(f"http://{LOOPBACK}:{settings.inbox_port}/health"),
+        environment=ours,
+        port="inbox_port",
+    )
+
+
+def _dashboard(settings: Settings, ours: Mapping[str, str]) -> Process:
+    options = {
+        "server.address": LOOPBACK,
+        "server.port": settings.dashboard_port,
+        "server.baseUrlPath": "dashboard",
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    script = Path(riskcast.__file__).parent / "dashboard" / "__main__.py"
+    given = (part for name, value in options.items() for part in (f"--{name}", value))
+    return Process(
+        "dashboard",
+        _python("streamlit", "run", str(script), *given),
+        Http(f"http://{LOOPBACK}:{settings.dashboard_port}/dashboard/_stcore/health"),
+        needs=("nginx",),
+        environment=ours,
+        port="dashboard_port",
+    )
+
+
+def _watch(ours: Mapping[str, str]) -> Process:
+    command = str(Path(sys.executable).with_name("riskcast"))
+    return Process(
+        "rollout-watch",
+        (command, "rollout", "watch"),
+        Runs(),
+        needs=("mlflow", "nginx"),
+        environment=ours,
     )
 
 

@@ -8,6 +8,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
+CONSOLE = "console"  # name of the password of the pages behind nginx
+
 
 def password() -> str:
     """Return 24 random bytes in URL-safe base64, so that no configuration needs to quote it."""

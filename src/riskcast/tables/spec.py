@@ -143,14 +143,20 @@ class Table:
     def as_of(self, *, all_vintages: bool = False) -> Read:
         return Read(self, all_vintages=all_vintages)
 
+    def retrieved(self) -> Read:
+        return Read(self, retrieved=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """A step's wish to read a table as of its window's end.
 
     `all_vintages` hands over every vintage known by then instead of the latest of each key:
-    only a transform that does its own as-of join may ask for it.
+    only a transform that does its own as-of join may ask for it. `retrieved` hands over the rows
+    that the feature store finds at each row's own instant: what is trained on is then what is
+    published and served, and a step of a product asks for it on the product's features.
     """
 
     table: Table
     all_vintages: bool = False
+    retrieved: bool = False

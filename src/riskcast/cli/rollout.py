@@ -1,0 +1,61 @@
+"""Commands on rollouts: status, watch, resume."""
+
+from __future__ import annotations
+
+import logging
+
+import typer
+
+from riskcast.cli.models import PRODUCT, opened, tell
+from riskcast.cli.progress import answer, console
+
+rollout = typer.Typer(help="See, watch and resume rollouts of models.", no_args_is_help=True)
+
+
+@rollout.command()
+def status(product: PRODUCT = "") -> None:
+    """Say what serves, what is pinned, and where the last rollout stands."""
+    machine, _ = opened(product)
+    rollouts, champions = machine.journal.rollouts(), machine.journal.champions()
+    lines = [
+        ("product", machine.product),
+        ("champion", champions[-1] if champions else "none"),
+        ("before", champions[-2] if len(champions) > 1 else "none"),
+        ("pinned", machine.journal.pinned() or "none"),
+    ]
+    if rollouts:
+        last = rollouts[-1]
+        share = f" {last.share}%" if last.share else ""
+        lines += [
+            ("rollout", f"{last.number}: {last.action} version {last.version} to {last.slot}"),
+            ("phase", f"{last.phase}{share} since {last.since:%Y-%m-%d %H:%M:%S}Z"),
+            ("settled", "yes" if last.settled else "no"),
+            ("asked by", f"{last.who}: {last.why}"),
+            *((("aborted", last.reason),) if last.reason else ()),
+        ]
+    for name, value in lines:
+        answer.print(f"{name:<10}{value}", markup=False, soft_wrap=True)
+
+
+@rollout.command()
+def resume(product: PRODUCT = "") -> None:
+    """Take the rollout under way to its end, after whoever began it was killed."""
+    machine, _ = opened(product)
+    if machine.follow(tell) is None:
+        console.print("no rollout is under way")
+
+
+@rollout.command()
+def watch(product: PRODUCT = "") -> None:
+    """Carry out what is asked for in MLflow, until stopped."""
+    from riskcast.rollout.watch import watch as keep_watching
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    machine, registry = opened(product)
+    keep_watching(machine, registry)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(rollout, name="rollout")

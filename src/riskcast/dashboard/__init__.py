@@ -1,0 +1,1 @@
+"""What people look at: pages over the API and the tables that others may read."""

@@ -1,0 +1,120 @@
+"""Who made a model: an Ed25519 signature over product and digest, beside both in the registry.
+
+The digest tells that files are what was registered; whoever can write to the registry can write
+digests too. The private key stays where models are trained; servers need the public one alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from riskcast.core.errors import ArtifactRefused
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+PRIVATE, PUBLIC = "model-signing.key", "model-signing.pub"
+_PURPOSE = "riskcast-model-1"  # a signature made for something else never fits
+
+
+def ensure_key(folder: Path) -> Path:
+    """Make the key pair unless there is one; return the file of the public key."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    folder.mkdir(parents=True, exist_ok=True)
+    private, public = folder / PRIVATE, folder / PUBLIC
+    if not private.exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        _put(private, pem)
+    if not public.exists():
+        pem = (
+            _private_key(private)
+            .public_key()
+            .public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
+        _put(public, pem)
+    return public
+
+
+def sign(folder: Path, product: str, digest: str) -> str:
+    """Return the signature in base64, made with the folder's key, which is made on first use.
+
+    Raises
+    ------
+    ArtifactRefused
+        If the key cannot be read.
+    """
+    ensure_key(folder)
+    return b64encode(_private_key(folder / PRIVATE).sign(_message(product, digest))).decode()
+
+
+def check(public: Path, product: str, digest: str, signature: str | None) -> None:
+    """Refuse a model that was not signed with the private half of the key in the file.
+
+    Raises
+    ------
+    ArtifactRefused
+        If there is no signature, it does not fit product and digest, or the key cannot be read.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    if not signature:
+        raise ArtifactRefused(
+            f"a model of {product} has no signature and {public} asks for one; train again"
+        )
+    try:
+        key = load_pem_public_key(public.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtifactRefused(f"the public key {public} cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ArtifactRefused(f"{public} holds no Ed25519 key")
+    try:
+        key.verify(b64decode(signature, validate=True), _message(product, digest))
+    except (InvalidSignature, ValueError) as error:
+        raise ArtifactRefused(
+            f"a model of {product} with digest {digest[:12]} was not signed with the key of "
+            f"{public}; train again, or roll back to a version that was"
+        ) from error
+
+
+def _message(product: str, digest: str) -> bytes:
+    return f"{_PURPOSE}\n{product}\n{digest}".encode()
+
+
+def _private_key(path: Path) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtifactRefused(f"the signing key {path} cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ArtifactRefused(f"{path} holds no Ed25519 key")
+    return key
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file only we can read, whole, unless another process was faster: then it stays."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,111 @@
+"""Parts of nginx.conf that not every site has: https, and UIs of other servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The door for https.
+
+    Attributes
+    ----------
+    listen : str
+        ``host:port``.
+    certificate, key : Path
+        PEM files.
+    """
+
+    listen: str
+    certificate: Path
+    key: Path
+
+
+def listener(tls: Tls) -> str:
+    """Return the lines of a server block that make it answer https."""
+    return f"""listen {tls.listen} ssl backlog=1024;
+        http2 on;
+        ssl_certificate "{tls.certificate}";
+        ssl_certificate_key "{tls.key}";
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:tls:2m;
+        ssl_session_timeout 1d;
+        ssl_session_tickets off;"""
+
+
+def mlflow_door(server: str) -> str:
+    """Return the locations of MLflow's UI at `server`, ``host:port``, which asks for a login.
+
+    MLflow refuses strange Host and Origin headers. It gets its own Host, and no Origin where that
+    is this very site; any other it sees and refuses.
+    """
+    return f"""location = /mlflow {{ return 308 /mlflow/; }}
+        location /mlflow/ {{
+            limit_req zone=pages burst=300 nodelay;
+            client_max_body_size 64m;
+            set $foreign_origin $http_origin;
+            if ($http_origin = "$scheme://$http_host") {{
+                set $foreign_origin "";
+            }}
+            proxy_set_header Host {server};
+            proxy_set_header Origin $foreign_origin;
+            proxy_set_header Connection "";
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_read_timeout 60s;
+            proxy_next_upstream off;
+            proxy_intercept_errors off;
+            proxy_pass http://{server};
+        }}"""
+
+
+def dashboard_door(server: str, users: Path) -> str:
+    """Return the locations of the dashboard at `server`, for who is in the file `users`."""
+    return f"""location = /dashboard {{ return 308 /dashboard/; }}
+        location /dashboard/ {{
+            {_login(users)}
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_kept;
+            proxy_set_header Host $http_host;
+            proxy_set_header Authorization "";
+            proxy_read_timeout 1h;
+            proxy_next_upstream off;
+            proxy_pass http://{server};
+        }}"""
+
+
+def inbox_door(server: str) -> str:
+    """Return the locations of the inbox at `server`, which asks for the login itself."""
+    return f"""location = /inbox {{ return 308 /inbox/; }}
+        location /inbox/ {{
+            limit_req zone=pages burst=300 nodelay;
+            proxy_hide_header Cache-Control;
+            proxy_hide_header X-Content-Type-Options;
+            proxy_hide_header Referrer-Policy;
+            add_header X-Content-Type-Options nosniff always;
+            add_header X-Frame-Options SAMEORIGIN always;
+            add_header Referrer-Policy no-referrer always;
+            add_header Cache-Control no-store always;
+            add_header Strict-Transport-Security $transport_security always;
+            proxy_next_upstream off;
+            proxy_pass http://{server}/;
+        }}"""
+
+
+def reports_door(folder: Path, users: Path) -> str:
+    """Return the locations of the HTML reports in `folder`, for who is in the file `users`."""
+    return f"""location = /reports {{ return 308 /reports/; }}
+        location /reports/ {{
+            {_login(users)}
+            default_type text/html;
+            alias "{folder}/";
+            index index.html;
+        }}"""
+
+
+def _login(users: Path) -> str:
+    return f'''limit_req zone=pages burst=300 nodelay;
+            auth_basic "Riskcast";
+            auth_basic_user_file "{users}";'''

@@ -1,0 +1,119 @@
+"""Mails tell once what begins, once what ends, and nothing in a backfill."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.alerts.smtp_server import smtp_server
+from tests.serving.serving_world import EVER
+from tests.serving.serving_world import rows as feature_rows
+
+from riskcast.core.settings import Settings
+from riskcast.core.window import Window
+from riskcast.jobs.notify import deployment_letter, failure_letter, notify
+from riskcast.lake.memory import MemoryLake
+from riskcast.monitoring.findings import Finding, health_rows
+from riskcast.products import PRODUCTS
+from riskcast.tables import gold, output
+
+PRODUCT = next(iter(PRODUCTS.values()))
+LAST = datetime(2018, 12, 31, 21, 15, tzinfo=UTC)
+
+
+def day(n):
+    return LAST + timedelta(days=n)
+
+
+def finding(verdict, at, check="skill", subject="champion.qlike"):
+    return Finding(check, subject, at, 0.5, 0.4, verdict, "0.5 over 63 sessions")
+
+
+@pytest.fixture
+def inbox():
+    with smtp_server() as inbox:
+        yield inbox
+
+
+@pytest.fixture
+def run(inbox):
+    lake = MemoryLake()
+    lake.write(gold.FEATURES_DAILY, feature_rows(), EVER)
+    settings = Settings(
+        mail_host="127.0.0.1",
+        mail_port=str(inbox.port),
+        mail_tls="none",
+        mail_to="desk@example.org",
+    )
+
+    def once(*findings, at=LAST):
+        nothing = (lake.read(t) for t in (output.PREDICTIONS_DAILY, gold.LABELS_DAILY))
+        health = health_rows(PRODUCT.name, findings)
+        notify(
+            health,
+            *nothing,
+            lake.read(output.DEPLOYMENTS),
+            settings=settings,
+            lake=lake,
+            window=Window(at - timedelta(hours=20), at),
+            product=PRODUCT,
+        )
+        return [message["Subject"] for _, _, _, message in inbox.mails]
+
+    return once
+
+
+def test_an_alarm_is_told_once_and_its_end_once(run):
+    assert len(run(finding("alarm", day(0)))) == 1
+    assert len(run(finding("alarm", day(0)))) == 1  # the same run again
+    assert len(run(finding("alarm", day(1)), at=day(1))) == 1  # it lasts
+    told = run(finding("ok", day(2)), at=day(2))
+    assert len(told) == 2
+    assert told[1].startswith("Resolved: skill")
+    assert len(run(finding("ok", day(3)), at=day(3))) == 2
+    assert len(run(finding("alarm", day(4)), at=day(4))) == 3  # it began anew
+
+
+def test_a_request_to_retrain_is_told_once_and_never_resolved(run):
+    asked = finding("alarm", day(0), "retrain", "all")
+    assert len(run(asked, finding("ok", day(0)))) == 1
+    assert len(run(asked, finding("ok", day(0)))) == 1
+    assert len(run(finding("ok", day(1)), at=day(1))) == 1
+
+
+def test_nothing_is_sent_when_nothing_is_wrong(run):
+    assert run(finding("ok", day(0))) == []
+
+
+def test_a_backfill_sends_nothing(run):
+    early = LAST - timedelta(days=20)
+    assert run(finding("alarm", early), at=early) == []
+
+
+def test_drift_of_one_series_is_no_mail_but_of_the_family_is(run):
+    one = finding("alarm", day(0), "drift", "tv5")
+    assert run(one, finding("warn", day(0), "drift", "all")) == []
+    assert len(run(one, finding("alarm", day(0), "drift", "all"))) == 1
+
+
+def test_the_decision_is_subject_and_first_line_and_a_name_cannot_inject(inbox):
+    row = {
+        "product": "p", "action": "promote", "model_version": "7", "previous": None,
+        "who": "<script>alert(1)</script>", "why": "beats the champion", "at": LAST,
+    }  # fmt: skip
+    letter = deployment_letter(row)
+    mail = letter.mail()
+    assert mail.text.splitlines()[0] == mail.subject == letter.decision
+    assert "<script>" not in letter.page()
+
+
+def test_the_failure_mail_names_the_command_to_try_again():
+    letter = failure_letter("market_daily", "labels", "Traceback\nValueError: no", "--start 2018")
+    assert "riskcast run market_daily labels --start 2018" in letter.mail().text
+    assert "ValueError: no" in letter.mail().text
+
+
+def test_health_rows_are_what_the_table_declares():
+    lake = MemoryLake()
+    lake.write(output.HEALTH, health_rows(PRODUCT.name, [finding("ok", LAST)]), EVER)
+    assert lake.read(output.HEALTH).height == 1
+    assert lake.read(output.HEALTH).filter(pl.col("verdict") == "ok").height == 1
