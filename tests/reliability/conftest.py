@@ -58,13 +58,15 @@ class Nursery:
         *words: str,
         kill_after: float | None = None,
         limit: int | None = None,
+        broken: str | None = None,
     ) -> Ended:
         """Run one command in a home to its end, or kill it after so many seconds.
 
         `limit` is the size in bytes beyond which no file of the command can grow: to the writer it
-        is a disk that is full in the middle of a write.
+        is a disk that is full in the middle of a write. `broken` is what fails with an I/O error:
+        every ``write``, or every ``move`` of a name.
         """
-        order = {"home": str(home), "words": list(words), "limit": limit}
+        order = {"home": str(home), "words": list(words), "limit": limit, "broken": broken}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         pid = int(self.process.stdout.readline())

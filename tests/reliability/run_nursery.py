@@ -4,7 +4,8 @@ A command takes seconds to import and a fraction of one to run; forked, a blow a
 falls into the run. The parent starts no thread of Polars, Delta Lake or OpenMP: a child that
 inherited one would wait for it for ever.
 
-A line is JSON: a home, the command's words and the size in bytes that no file can exceed, or null.
+A line is JSON: a home, the command's words, the size in bytes that no file can exceed, or null,
+and what of its disk is broken, or null.
 The answer is a line with the child's number and then one of JSON: its exit code, negative where a
 signal ended it, and what it said.
 """
@@ -21,6 +22,7 @@ import feast  # noqa: F401
 import great_expectations  # noqa: F401
 import mlflow  # noqa: F401
 import sklearn.mixture  # noqa: F401
+from io_error import break_disk
 
 import riskcast.online.views
 import riskcast.registry
@@ -34,12 +36,14 @@ def say(word: object) -> None:
     sys.stdout.flush()
 
 
-def child(home: str, words: list[str], limit: int | None, out: int) -> None:
+def child(home: str, words: list[str], limit: int | None, broken: str | None, out: int) -> None:
     os.environ["RISKCAST_HOME"] = home
     os.dup2(out, 1)
     os.dup2(out, 2)
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if broken is not None:
+        break_disk(broken)
     sys.argv = ["riskcast", *words]
     code = 1
     try:
@@ -60,7 +64,7 @@ for line in sys.stdin:
     said, out = os.pipe()  # what is said needs no room on the disk
     pid = os.fork()
     if not pid:
-        child(order["home"], order["words"], order["limit"], out)
+        child(order["home"], order["words"], order["limit"], order["broken"], out)
     os.close(out)
     say(pid)
     with os.fdopen(said, "rb") as pipe:

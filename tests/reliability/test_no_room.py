@@ -1,4 +1,4 @@
-"""A disk that is full in the middle of a write: a named error, and the old version still reads."""
+"""A disk that is full or fails in a write: a named error, and the old version still reads."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ WHERE = {
     "publish": "[lake] curated.market_daily could not be published",
     "materialise": "[stack] online store:",
 }
+
+QUICK = ("curate_market", "publish")  # at the others under slow: each takes seconds
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,24 @@ def test_a_full_disk_is_named_and_takes_nothing_away(ready, nursery, tmp_path, s
     assert (content(home), published(home)) == before
     fed = nursery.run(home, *words)
     assert fed.code == 0, fed.said
+
+
+@pytest.mark.parametrize("broken", ["write", "move"])
+@pytest.mark.parametrize(
+    "step",
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in WHERE],
+)
+def test_a_disk_that_fails_is_named_and_takes_nothing_away(ready, nursery, tmp_path, step, broken):
+    home = copy(ready[step], tmp_path / "home")
+    before = content(home), published(home)
+    words = ("run", "market_daily", step, "--start", DAY, "--end", DAY)
+    failed = nursery.run(home, *words, broken=broken)
+    assert failed.code == 3, failed.said
+    assert WHERE[step] in " ".join(failed.said.split())
+    check_readable(home)
+    assert (content(home), published(home)) == before
+    healed = nursery.run(home, *words)
+    assert healed.code == 0, healed.said
 
 
 def test_a_run_that_gets_room_again_ends_as_if_nothing_had_been(history, nursery, tmp_path):
