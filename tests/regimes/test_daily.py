@@ -8,13 +8,17 @@ from riskcast.core.errors import NotEnoughHistory
 from riskcast.core.window import Window
 from riskcast.features.daily import build_features as build_market_features
 from riskcast.regimes.daily import (
+    CALM_STATES,
     FIT_SCHEMA,
     INPUTS,
     MIN_ROWS,
+    RISK_OFF_STATES,
     add_regimes,
     build_features,
     check_adjoins,
     fit_due,
+    mapped_bounds,
+    mixture_of,
 )
 from riskcast.tables import gold, silver
 from riskcast.transforms.sessions import xnys_sessions
@@ -136,3 +140,46 @@ def test_the_first_bar_of_all_and_a_day_without_a_bar_need_nothing_before_them()
     bars = market(400)
     check_adjoins(bars.head(1), day_window(bars["date"][0]))
     check_adjoins(bars, day_window(date(2019, 1, 1)))
+
+
+def test_bounds_mapped_from_states_share_labels_as_the_states_share_sessions():
+    bars = market()
+    fits = fit_due(bars, MACRO, NO_FITS, asset="SPY", window=ALWAYS)
+    row = fits.sort("fit_end").row(-1, named=True)
+    features = build_market_features(bars, MACRO, asset="SPY")
+    past = features.filter(pl.col("date") <= row["fit_end"])
+    low, high = mapped_bounds(past, row)
+    labels = past.select((5 * pl.col("rv5").exp()).sqrt()).drop_nulls().to_series()
+    whole = past.select(INPUTS).drop_nulls().to_numpy()
+    names = np.asarray(row["state_names"])[mixture_of(row).probabilities(whole).argmax(axis=1)]
+    calm, risk_off = np.isin(names, CALM_STATES).mean(), np.isin(names, RISK_OFF_STATES).mean()
+    assert 0 < calm < 1 and 0 < risk_off < 1
+    assert (labels <= low).mean() == pytest.approx(calm, abs=2 / len(labels))
+    assert (labels > high).mean() == pytest.approx(risk_off, abs=2 / len(labels))
+
+
+def test_a_session_has_the_bounds_of_the_fit_that_was_in_force():
+    bars = market()
+    made = describe(bars)[1]
+    fits = fit_due(bars, MACRO, NO_FITS, asset="SPY", window=ALWAYS).sort("fit_end")
+    features = build_market_features(bars, MACRO, asset="SPY")
+    row = fits.row(0, named=True)
+    first = made.filter(pl.col("date") > row["fit_end"]).row(0, named=True)
+    seen = features.filter(pl.col("date") <= row["fit_end"])
+    assert (first["rv5_calm"], first["rv5_risk_off"]) == mapped_bounds(seen, row)
+    before = made.filter(pl.col("date") <= row["fit_end"])
+    assert before["rv5_calm"].null_count() == before.height
+
+
+def test_bounds_mapped_from_states_do_not_know_what_came_after_the_fit():
+    bars = market()
+    cut = bars["date"][1000]
+    whole = describe(bars)[1].filter(pl.col("date") <= cut)
+    short = describe(bars.filter(pl.col("date") <= cut))[1]
+    names = ["rv5_calm", "rv5_risk_off"]
+    assert whole.select(names).equals(short.select(names))
+    # Planted: bounds from every session there is.
+    row = fit_due(bars, MACRO, NO_FITS, asset="SPY", window=ALWAYS).row(0, named=True)
+    features = build_market_features(bars, MACRO, asset="SPY")
+    honest = mapped_bounds(features.filter(pl.col("date") <= row["fit_end"]), row)
+    assert mapped_bounds(features, row) != honest

@@ -18,7 +18,7 @@ MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
 PLACES = ("here", "docker", "ecs")
 ROUTERS = ("nginx", "alb")
 MOST_CANARY = 50  # percent; a share above it would leave the proven model the smaller one
-REGIMES = ("terciles", "50-85")
+REGIMES = ("terciles", "50-85", "clusters")
 APPROVALS = ("none", "tag")
 NUMBERS = (
     "rollout_step",
@@ -138,7 +138,8 @@ class Settings:
         "", "DynamoDB table that forecasts are mirrored to. Empty: none."
     )
     regimes: str = _setting(
-        "terciles", "Bounds of calm and risk_off among past labels: terciles or 50-85 (percent)."
+        "terciles",
+        "Bounds of calm and risk_off: terciles, 50-85 (percent of past labels) or clusters.",
     )
     cores: str = _setting("2", "Processor cores a training step may use.")
     limit_missing: str = _setting("0.05", "Share of a month's values of a column that may lack.")

@@ -67,7 +67,7 @@ def build_features(market: pl.DataFrame, macro: pl.DataFrame, *, asset: str) -> 
         **naive_columns(returns),
         **vix,
         **known_only(cross_columns(returns)),
-        **{c.name: pl.lit(None, DTYPES[c.kind]) for c in gold.REGIME},
+        **{c.name: pl.lit(None, DTYPES[c.kind]) for c in (*gold.REGIME, *gold.CLUSTER_BOUNDS)},
         simulated=simulated_symbols(asset),
     )
     known_labels = frame.select(realised_volatility(returns, HORIZON)).to_series()

@@ -126,6 +126,10 @@ DAILY_RISK = Product(
     thresholds=("rv5_q33", "rv5_q67"),
     regime_columns=CORE,
     definitions=MappingProxyType(
-        {"terciles": ("rv5_q33", "rv5_q67"), "50-85": ("rv5_q50", "rv5_q85")}
+        {
+            "terciles": ("rv5_q33", "rv5_q67"),
+            "50-85": ("rv5_q50", "rv5_q85"),
+            "clusters": ("rv5_calm", "rv5_risk_off"),
+        }
     ),
 )

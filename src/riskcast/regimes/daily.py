@@ -28,7 +28,12 @@ STATE_NAMES = {
 MIN_ROWS = 750
 OVERLAP = 20  # sessions that most inputs look back
 SEED = 7
-EMPTY = {c.name: pl.lit(None, pl.Int64 if c.kind == "int" else pl.Float64) for c in gold.REGIME}
+# Classes of the states that lie between: what is not calm or risk_off is transition.
+CALM_STATES, RISK_OFF_STATES = ("calm", "quiet"), ("risk_off",)
+EMPTY = {
+    c.name: pl.lit(None, pl.Int64 if c.kind == "int" else pl.Float64)
+    for c in (*gold.REGIME, *gold.CLUSTER_BOUNDS)
+}
 
 
 def build_features(
@@ -191,8 +196,41 @@ def add_regimes(features: pl.DataFrame, fits: pl.DataFrame) -> pl.DataFrame:
     parts = [features.filter(pl.col("date") <= ends[0])]
     for row, last in zip(ordered, [*ends[1:], date.max], strict=True):
         span = (pl.col("date") > row["fit_end"]) & (pl.col("date") <= last)
-        parts.append(_describe(features.filter(span), row))
+        low, high = mapped_bounds(features.filter(pl.col("date") <= row["fit_end"]), row)
+        bounds = {"rv5_calm": pl.lit(low, pl.Float64), "rv5_risk_off": pl.lit(high, pl.Float64)}
+        parts.append(_describe(features.filter(span), row).with_columns(**bounds))
     return pl.concat(parts)
+
+
+def mapped_bounds(past: pl.DataFrame, row: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Return the volatilities that separate calm, transition and risk_off as the states do.
+
+    States say where a session stands, a label what its next five did. They are mapped by their
+    shares: as many of the labels known at the fit lie below the first bound as its sessions lay
+    in calm states, and as many above the second as in risk_off.
+
+    Parameters
+    ----------
+    past : DataFrame
+        Features of the sessions that the fit saw. ``rv5`` of a session, the log mean square of
+        its last five returns, is the label of the one five before.
+    row : dict
+        A row of `regime_fits`.
+
+    Returns
+    -------
+    (float or None, float or None)
+        On the scale of rv_5d; None where no session is whole.
+    """
+    whole = past.select(row["inputs"]).drop_nulls()
+    labels = past.select((5 * pl.col("rv5").exp()).sqrt()).to_series().drop_nulls()
+    if whole.is_empty() or labels.is_empty():
+        return None, None
+    state = mixture_of(row).probabilities(whole.to_numpy()).argmax(axis=1)
+    named = np.asarray(row["state_names"])[state]
+    calm, risk_off = (np.isin(named, names).mean() for names in (CALM_STATES, RISK_OFF_STATES))
+    low, high = np.quantile(labels.to_numpy(), [calm, 1.0 - risk_off])
+    return float(low), float(high)
 
 
 def _describe(features: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:

@@ -124,6 +124,15 @@ THRESHOLDS = tuple(
     for q in (33, 50, 67, 85)
 )
 
+# The same by clusters: as many past labels lie below the first as past sessions lay in calm states
+# of the newest fit, and above the second as lay in risk_off.
+CLUSTER_BOUNDS = (
+    _float("rv5_calm", "Bound of calm mapped from the states of the fit in force.", low=0.0),
+    _float(
+        "rv5_risk_off", "Bound of risk_off mapped from the states of the fit in force.", low=0.0
+    ),
+)
+
 FEATURES_DAILY = Table(
     Layer.GOLD,
     "features_daily",
@@ -137,6 +146,7 @@ FEATURES_DAILY = Table(
         *MACRO,
         *REGIME,
         *THRESHOLDS,
+        *CLUSTER_BOUNDS,
         Column("simulated", Kind.TEXTS, "Symbols whose values on this row are simulated."),
     ),
     key=("symbol", "date"),
