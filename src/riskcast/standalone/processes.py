@@ -76,7 +76,7 @@ class Process:
     user: str = ""
     stop_signal: str = "TERM"
     stop_seconds: int = 10
-    patience_seconds: float = 120.0
+    patience_seconds: float = 300.0  # a busy machine of two cores may need as many to import Airflow
 
     @property
     def once(self) -> bool:
