@@ -56,15 +56,17 @@ def params(pipeline: Pipeline) -> dict[str, Param]:
         )
     }
     for name, doc in pipeline.params.items():
-        # No quote, dollar or space: values reach a command line.
-        form[name] = Param("", type="string", pattern=r"^[\w.:@+/-]*$", description=doc)
+        # No quote, dollar or space: values reach a command line. Null, since the form asks for
+        # every field that may not be empty.
+        pattern = r"^[\w.:@+/-]*$"
+        form[name] = Param(None, type=["null", "string"], pattern=pattern, description=doc)
     return form
 
 
 def arguments(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the options of ``riskcast run`` besides pipeline, step and window, as templates."""
     given = (part for name in pipeline.params
-             for part in ("--set", f"{name}={{{{ params.{name} }}}}"))  # fmt: skip
+             for part in ("--set", f"{name}={{{{ (params.{name} or '') }}}}"))  # fmt: skip
     return ("--run-id", RUN_ID, MODE, *given)
 
 

@@ -192,6 +192,23 @@ def test_no_value_of_a_run_can_break_out_of_the_command_line(bag):
     assert "x; touch /tmp/y" in words
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(None, "version="), ("7", "version=7"), ("7'; touch /tmp/y", "version=7'; touch /tmp/y")],
+)
+def test_a_parameter_reaches_the_step_as_one_word_and_may_be_left_out(bag, given, said):
+    dag = bag.dags["deploy"]
+    assert all(dag.params.get_param(name).schema["type"][0] == "null" for name in dag.params)
+    words = rendered(
+        dag,
+        "deploy",
+        dag_run=a_run(pendulum.datetime(2018, 1, 1), pendulum.datetime(2018, 1, 2)),
+        params={"start": None, "end": None, "version": given, "who": None, "why": None},
+        triggering_asset_events={},
+    )
+    assert said in words
+
+
 def test_steps_pass_their_failure_and_settings_on(bag):
     for dag in bag.dags.values():
         for task in dag.tasks:
