@@ -97,7 +97,10 @@ class Airflow:
             if answer.status_code != 409:
                 return str(answer.json()["dag_run_id"])
             there = self._call("GET", _run(dag_id, run_id), missing_ok=True)
-            if there.is_success and datetime.fromisoformat(there.json()["logical_date"]) == asked_at:
+            if (
+                there.is_success
+                and datetime.fromisoformat(there.json()["logical_date"]) == asked_at
+            ):
                 return run_id
         raise StackError(f"Airflow has 999 runs of {dag_id} named {name}; delete old ones")
 
@@ -219,7 +222,9 @@ class Airflow:
         answer = self._call("GET", f"dags/{quote(dag_id)}/dagRuns?limit=100")
         return {run["dag_run_id"]: run["state"] for run in answer.json()["dag_runs"]}
 
-    def task_states(self, dag_id: str, run_id: str, *, until: float | None = None) -> dict[str, str]:
+    def task_states(
+        self, dag_id: str, run_id: str, *, until: float | None = None
+    ) -> dict[str, str]:
         """Return the state of each task of a run, ``waiting`` before it has one."""
         answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", until=until)
         return {t["task_id"]: t["state"] or "waiting" for t in answer.json()["task_instances"]}
