@@ -84,14 +84,9 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
 
 
 def _let_run(airflow: Airflow) -> None:
-    """Unpause every DAG: from here on all runs by itself.
-
-    That history was loaded is no news: monitoring would check its thousands of sessions.
-    """
+    """Unpause every DAG: from here on all runs by itself."""
     for pipeline in PIPELINES.values():
         airflow.await_dag(pipeline.name)
-        if pipeline.on:
-            airflow.forget_events(pipeline.name)
         airflow.unpause(pipeline.name)
 
 

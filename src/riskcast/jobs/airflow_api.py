@@ -213,10 +213,6 @@ class Airflow:
             raise StackError(f"Airflow at {self._url} knows no asset {asset!r}")
         self._call("POST", "assets/events", json={"asset_id": ids[0], "extra": dict(extra)})
 
-    def forget_events(self, dag_id: str) -> None:
-        """Drop the events that wait to start a run of the DAG, as they do while it is paused."""
-        self._call("DELETE", f"dags/{quote(dag_id)}/assets/queuedEvents", missing_ok=True)
-
     def run_states(self, dag_id: str) -> dict[str, str]:
         """Return the state of each run of a DAG by its run id."""
         answer = self._call("GET", f"dags/{quote(dag_id)}/dagRuns?limit=100")
