@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from riskcast.core.s3 import bucket_path, is_s3
 from riskcast.core.settings import read_settings
 from riskcast.pipelines import Step, manifest_key
 
+# A longer window is a load of history, which is no news: monitoring would check all its sessions.
+LONGEST_NEWS = timedelta(days=90)
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +67,10 @@ def finish(context: Any, _result: Any = None) -> None:
     if context["dag_run"].run_type == "backfill":
         if names:
             log.info("backfill: no event of %s is made", ", ".join(names))
+        return
+    start, as_of = (datetime.fromisoformat(said[key]) for key in ("start", "as_of"))
+    if names and as_of - start > LONGEST_NEWS:
+        log.info("history since %s: no event of %s is made", start, ", ".join(names))
         return
     extra = {"start": said["start"], "as_of": said["as_of"], "run_id": said["run_id"]}
     for name in said["announced"]:

@@ -28,7 +28,7 @@ def failed(context: Any) -> None:
         f"What:    {context.get('exception') or 'see the log'}",
         f"Run:     {run.run_id}",
         f"Log:     {base}/dags/{ti.dag_id}/runs/{run.run_id}/tasks/{ti.task_id}",
-        f"Runbook: {RUNBOOK}#{ti.dag_id.replace('_', '-')}",
+        f"Runbook: {RUNBOOK}#{ti.dag_id}",
         "",
         "The steps after it have not run. Clear the task to run it again for the same window.",
     ]
@@ -42,7 +42,7 @@ async def late(**kwargs: Any) -> None:
     lines = [
         f"{dag_id} has not ended by its deadline.",
         f"Run:     {run.get('dag_run_id') or run.get('run_id', 'unknown')}",
-        f"Runbook: {RUNBOOK}#{dag_id.replace('_', '-')}",
+        f"Runbook: {RUNBOOK}#{dag_id}",
         "",
         "The forecast of the last session is not published yet; the one before still serves.",
     ]

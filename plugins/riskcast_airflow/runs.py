@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.exceptions import AirflowException
@@ -17,6 +17,7 @@ START = f"{{{{ window({WINDOW})[0] }}}}"
 END = f"{{{{ window({WINDOW})[1] }}}}"
 RUN_ID = "{{ run_id }}"
 MODE = "{{ '--backfill' if dag_run.run_type == 'backfill' else '--no-backfill' }}"
+DAY = timedelta(days=1)
 
 Window = tuple[str, str]
 
@@ -26,7 +27,8 @@ def window(dag_run: Any, params: Mapping[str, Any], events: Mapping[Any, Any]) -
 
     The parameters `start` and `end` if they are given; else, for a run that assets started, the
     window of the runs that sent the events, from the first start to the last end; else the data
-    interval.
+    interval. A run by hand of a pipeline that has no schedule gets an interval without length from
+    Airflow; its window is the day up to there.
 
     Raises
     ------
@@ -38,8 +40,9 @@ def window(dag_run: Any, params: Mapping[str, Any], events: Mapping[Any, Any]) -
     sent = [event.extra for each in events for event in events[each] if "as_of" in event.extra]
     if sent:
         return min(_iso(e["start"]) for e in sent), max(_iso(e["as_of"]) for e in sent)
-    if dag_run.data_interval_start and dag_run.data_interval_end:
-        return dag_run.data_interval_start.isoformat(), dag_run.data_interval_end.isoformat()
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    if start and end:
+        return (start if start < end else end - DAY).isoformat(), end.isoformat()
     raise AirflowException(
         f"run {dag_run.run_id} has no window: it has no data interval, no asset event told one, "
         "and the parameters start and end are empty; trigger it with both"
@@ -51,20 +54,22 @@ def params(pipeline: Pipeline) -> dict[str, Param]:
     form = {
         name: Param(None, type=["null", "string"], format="date-time", title=name, description=doc)
         for name, doc in (
-            ("start", "Rows known after this instant. Empty, with end: the data interval."),
+            ("start", "Rows known after this instant. Empty, with end: the interval, or a day."),
             ("end", "The run's as-of: rows known up to this instant."),
         )
     }
     for name, doc in pipeline.params.items():
-        # No quote, dollar or space: values reach a command line.
-        form[name] = Param("", type="string", pattern=r"^[\w.:@+/-]*$", description=doc)
+        # No quote, dollar or space: values reach a command line. Null, since the form asks for
+        # every field that may not be empty.
+        pattern = r"^[\w.:@+/-]*$"
+        form[name] = Param(None, type=["null", "string"], pattern=pattern, description=doc)
     return form
 
 
 def arguments(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the options of ``riskcast run`` besides pipeline, step and window, as templates."""
     given = (part for name in pipeline.params
-             for part in ("--set", f"{name}={{{{ params.{name} }}}}"))  # fmt: skip
+             for part in ("--set", f"{name}={{{{ (params.{name} or '') }}}}"))  # fmt: skip
     return ("--run-id", RUN_ID, MODE, *given)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -171,3 +174,93 @@ def test_a_wrong_password_is_named(server):
 def test_an_airflow_that_is_down_is_named():
     with pytest.raises(StackError, match="does not answer"):
         Airflow(f"http://127.0.0.1:{free_port()}", "admin", "x").unpause("good")
+
+
+class Slow(ThreadingHTTPServer):
+    """Answers as Airflow does, after leaving the first questions of each kind unanswered."""
+
+    daemon_threads = True
+
+    def __init__(self, silences: int, port: int = 0) -> None:
+        self.silences, self.asked, self.runs = silences, [], {}
+        super().__init__(("127.0.0.1", port), _Answers)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Slow
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/taskInstances"):
+            self._say({"task_instances": []})
+        else:
+            self._say({"state": "success", **self.server.runs.get(self.path.split("/")[-1], {})})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        name = body.get("dag_run_id")
+        if name is None:
+            self._say({"access_token": "x"}, 201)
+        elif name in self.server.runs:
+            self._say({}, 409)
+        else:
+            self.server.runs[name] = body  # made, though the answer may be lost
+            self._say(body)
+
+    def _say(self, said: dict, status: int = 200) -> None:
+        self.server.asked.append(self.command)
+        if self.server.asked.count(self.command) <= self.server.silences:
+            time.sleep(0.4)
+        self.send_response(status)
+        self.end_headers()
+        with contextlib.suppress(BrokenPipeError):
+            self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Keep the output of the tests clean."""
+
+
+@pytest.fixture
+def slow():
+    with Slow(silences=2) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_server_that_is_busy_is_asked_again_and_makes_no_second_run(slow):
+    airflow = Airflow(slow.url, "admin", "x", timeout=0.2)
+    first = airflow.trigger_dag("good", HISTORY)
+    airflow.wait("good", first, seconds=30)
+    assert list(slow.runs) == [first]
+    assert slow.asked.count("POST") > 2 and slow.asked.count("GET") > 2
+
+
+def test_a_second_run_of_a_window_is_not_taken_for_the_first(slow):
+    airflow = Airflow(slow.url, "admin", "x", timeout=2.0)
+    first = airflow.trigger_dag("good", HISTORY)
+    assert airflow.trigger_dag("good", HISTORY) == first + "__2"
+
+
+def test_a_server_that_stays_silent_is_given_up(slow):
+    with pytest.raises(StackError, match="does not answer: ReadTimeout"):
+        Airflow(slow.url, "admin", "x", timeout=0.1, patience=0.0).unpause("good")
+
+
+def test_a_wait_outlives_a_server_that_is_starting_again():
+    port = free_port()
+    airflow = Airflow(f"http://127.0.0.1:{port}", "admin", "x")
+
+    def start() -> None:
+        time.sleep(1.5)
+        with Slow(silences=0, port=port) as server:
+            for _ in range(3):  # login, run, tasks
+                server.handle_request()
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    airflow.wait("good", "any", seconds=30)
+    thread.join(5)

@@ -167,6 +167,20 @@ def test_a_run_that_assets_started_has_the_window_of_the_runs_that_sent_the_even
     assert words[6:9:2] == ["2018-12-27T22:05:00+00:00", "2018-12-31T22:05:00+00:00"]
 
 
+@pytest.mark.parametrize("name", ["deploy", "rollback"])
+def test_a_run_by_hand_without_a_schedule_has_a_window_that_a_step_accepts(bag, name):
+    asked_at = pendulum.datetime(2018, 12, 31, 23, 30)
+    words = rendered(
+        bag.dags[name],
+        name,
+        dag_run=a_run(asked_at, asked_at),  # as Airflow makes it
+        params=dict.fromkeys(("start", "end", "version", "who", "why")),
+        triggering_asset_events={},
+    )
+    window = Window.parse(words[words.index("--start") + 1], words[words.index("--end") + 1])
+    assert window.end == asked_at
+
+
 def test_a_run_without_any_window_is_refused_with_the_cure(bag):
     from airflow.exceptions import AirflowException
 
@@ -190,6 +204,23 @@ def test_no_value_of_a_run_can_break_out_of_the_command_line(bag):
         run_id="x; touch /tmp/y",
     )
     assert "x; touch /tmp/y" in words
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(None, "version="), ("7", "version=7"), ("7'; touch /tmp/y", "version=7'; touch /tmp/y")],
+)
+def test_a_parameter_reaches_the_step_as_one_word_and_may_be_left_out(bag, given, said):
+    dag = bag.dags["deploy"]
+    assert all(dag.params.get_param(name).schema["type"][0] == "null" for name in dag.params)
+    words = rendered(
+        dag,
+        "deploy",
+        dag_run=a_run(pendulum.datetime(2018, 1, 1), pendulum.datetime(2018, 1, 2)),
+        params={"start": None, "end": None, "version": given, "who": None, "why": None},
+        triggering_asset_events={},
+    )
+    assert said in words
 
 
 def test_steps_pass_their_failure_and_settings_on(bag):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socketserver
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from riskcast.jobs.notify import failure_letter
+from riskcast.pipelines import PIPELINES
 from riskcast_airflow import mails
+
+ROOT = Path(__file__).parents[2]
 
 
 class Inbox(socketserver.ThreadingTCPServer):
@@ -74,7 +80,7 @@ def test_a_failed_task_is_told_with_its_log_and_the_page_that_helps(inbox):
         "failed after 3 attempt(s)",
         "no such column",
         "/dags/market_daily/runs/scheduled__2018-12-31/tasks/features",
-        "docs/runbook.md#market-daily",
+        "docs/runbook.md#market_daily",
     ):
         assert said in message
 
@@ -107,4 +113,29 @@ def test_a_missed_deadline_is_told(inbox):
         mails.late(context={"dag_run": {"dag_id": "market_daily", "dag_run_id": "scheduled__1"}})
     )
     assert "Subject: [riskcast] market_daily is late" in inbox[0]
-    assert "docs/runbook.md#market-daily" in inbox[0]
+    assert "docs/runbook.md#market_daily" in inbox[0]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a browser finds after #, as GitHub and MkDocs make it from headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_page_a_mail_links_to_has_a_section_on_the_pipeline(name, inbox):
+    told = context()
+    told["ti"].dag_id = name
+    mails.failed(told)
+    asyncio.run(mails.late(dag_id=name))
+    letter = failure_letter(name, "any", "it broke", "")
+    for text in (*inbox, letter.footer):
+        page, anchor = re.search(r"(docs/\S+\.md)#([\w-]+)", text).groups()
+        assert anchor == name
+        assert anchor in anchors(ROOT / page)
+
+
+def test_the_check_sees_an_anchor_that_is_gone(tmp_path):
+    page = tmp_path / "runbook.md"
+    page.write_text("# Runbook\n\n### market_daily\n\nSee #monitor.\n")
+    assert anchors(page) == {"runbook", "market_daily"}

@@ -258,3 +258,12 @@ def test_a_manifest_of_the_attempt_before_proves_nothing(manifest):
     manifest(datetime.now(UTC) - timedelta(seconds=1))
     with pytest.raises(AirflowException, match="left no manifest since"):
         finished("scheduled")
+
+
+def test_a_load_of_history_makes_no_event_and_says_so(manifest, caplog):
+    path = manifest(datetime.now(UTC) + timedelta(seconds=1))
+    said = json.loads(path.read_text()) | {"start": "1960-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(said))
+    with caplog.at_level("INFO"):
+        assert finished("manual") == []
+    assert "no event of features_daily is made" in caplog.text

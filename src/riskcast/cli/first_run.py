@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from riskcast.cli.progress import Display, answer, console
 from riskcast.cli.summary import curl, summary, timings, urls
@@ -11,9 +12,12 @@ from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
 from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.core.window import Window
-from riskcast.pipelines import FIRST_RUN
+from riskcast.pipelines import FIRST_RUN, PIPELINES
 from riskcast.products import PRODUCTS
 from riskcast.runner import Ports, run_pipeline
+
+if TYPE_CHECKING:
+    from riskcast.jobs.airflow_api import Airflow
 
 # Before the first vintage of any macro series and the first bar of any model.
 BEGINNING = datetime(1960, 1, 1, tzinfo=UTC)
@@ -67,15 +71,23 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
         airflow.unpause(pipeline.name)
         airflow.wait(pipeline.name, run, seconds=RUN_SECONDS, progress=shown.tasks)
         spent[pipeline.name] = seconds() - began
-    airflow.close()
     product = next(iter(PRODUCTS.values()))
     began = seconds()
     served = await_champion(settings, client, product.name)
     spent["deploy"] = seconds() - began
+    _let_run(airflow)
+    airflow.close()
     answer.print(summary(settings, open_lake(client), product))
     answer.print(timings(spent))
     answer.print(f"\n{urls(settings)}\nserving   {served}\n\n{curl(settings)}", soft_wrap=True,
                   markup=False)  # fmt: skip
+
+
+def _let_run(airflow: Airflow) -> None:
+    """Unpause every DAG: from here on all runs by itself."""
+    for pipeline in PIPELINES.values():
+        airflow.await_dag(pipeline.name)
+        airflow.unpause(pipeline.name)
 
 
 def await_champion(settings: Settings, client: Settings, product: str) -> str:

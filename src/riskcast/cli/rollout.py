@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated
 
 import typer
 
@@ -46,14 +47,23 @@ def resume(product: PRODUCT = "") -> None:
 
 
 @rollout.command()
-def watch(product: PRODUCT = "") -> None:
+def watch(
+    product: PRODUCT = "",
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once and end; for a timer where nothing watches.")
+    ] = False,
+) -> None:
     """Carry out what is asked for in MLflow, until stopped."""
+    from riskcast.rollout.watch import look
     from riskcast.rollout.watch import watch as keep_watching
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     machine, registry = opened(product)
-    keep_watching(machine, registry)
+    if once:
+        look(machine, registry)
+    else:
+        keep_watching(machine, registry)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -16,6 +16,7 @@ from riskcast.core.window import Window
 
 States = Mapping[str, str]
 FINAL = ("success", "failed")
+PATIENCE = 120.0  # seconds a busy server may leave one question unanswered
 
 
 class Airflow:
@@ -27,14 +28,28 @@ class Airflow:
         Address of the API server, e.g. ``http://127.0.0.1:8085``.
     user, password : str
         Login of a user that may trigger DAGs.
+    timeout : float
+        Seconds after which a question is given up and asked again.
+    patience : float
+        Seconds after which a server that stays silent is given up; waits have their own. One that
+        refuses connections is given up at once, except by a wait: it may be starting again.
 
     Every method raises StackError if the server does not answer or refuses.
     """
 
-    def __init__(self, url: str, user: str, password: str, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        *,
+        timeout: float = 30.0,
+        patience: float = PATIENCE,
+    ) -> None:
         self._url = url.rstrip("/")
         self._login = {"username": user, "password": password}
         self._client = httpx.Client(timeout=timeout)
+        self._patience = patience
         self._headers: dict[str, str] = {}
 
     def close(self) -> None:
@@ -43,7 +58,8 @@ class Airflow:
     def await_dag(self, dag_id: str, *, seconds: float = 120.0) -> None:
         """Wait until the server has parsed the DAG, as it has some time after its start."""
         until = clock.seconds() + seconds
-        while self._call("GET", f"dags/{quote(dag_id)}", missing_ok=True).status_code == 404:
+        asked = f"dags/{quote(dag_id)}"
+        while self._call("GET", asked, missing_ok=True, until=until).status_code == 404:
             if clock.seconds() > until:
                 raise StackError(
                     f"Airflow at {self._url} knows no DAG {dag_id!r} after {seconds:.0f} s; "
@@ -62,6 +78,9 @@ class Airflow:
         a window again is allowed, since every step is idempotent.
         """
         name = f"window__{_compact(window.start)}__{_compact(window.end)}"
+        # Airflow wants it unique in the DAG and not in the future; steps ignore it. A question that
+        # was asked twice, because its answer was lost, is known by it.
+        asked_at = clock.wall()
         for attempt in range(1, 1000):
             run_id = name if attempt == 1 else f"{name}__{attempt}"
             answer = self._call(
@@ -69,8 +88,7 @@ class Airflow:
                 f"dags/{quote(dag_id)}/dagRuns",
                 json={
                     "dag_run_id": run_id,
-                    # Airflow wants it unique in the DAG and not in the future; steps ignore it.
-                    "logical_date": clock.wall().isoformat(),
+                    "logical_date": asked_at.isoformat(),
                     "data_interval_start": window.start.isoformat(),
                     "data_interval_end": window.end.isoformat(),
                 },
@@ -78,6 +96,12 @@ class Airflow:
             )
             if answer.status_code != 409:
                 return str(answer.json()["dag_run_id"])
+            there = self._call("GET", _run(dag_id, run_id), missing_ok=True)
+            if (
+                there.is_success
+                and datetime.fromisoformat(there.json()["logical_date"]) == asked_at
+            ):
+                return run_id
         raise StackError(f"Airflow has 999 runs of {dag_id} named {name}; delete old ones")
 
     def create_backfill(
@@ -86,7 +110,8 @@ class Airflow:
         """Ask for a run of every interval whose start lies in ``[first, last]``; return its id.
 
         While another backfill of the DAG is being closed the server answers 409; that is waited
-        out.
+        out. One of the same range is not: it is what was asked for, its answer having been lost or
+        its asker ended.
 
         Parameters
         ----------
@@ -110,12 +135,23 @@ class Airflow:
             answer = self._call("POST", "backfills", json=body, conflict_ok=True)
             if answer.status_code != 409:
                 return int(answer.json()["id"])
+            if (same := self._open_backfill(dag_id, first, last)) is not None:
+                return same
             if clock.seconds() > until:
                 raise StackError(
                     f"another backfill of {dag_id} has not ended after {seconds:.0f} s; see "
                     f"{self._url}/dags/{dag_id}/backfills"
                 )
             time.sleep(2.0)
+
+    def _open_backfill(self, dag_id: str, first: datetime, last: datetime) -> int | None:
+        """Return the backfill of this very range that has not ended; None if there is none."""
+        found = self._call("GET", f"backfills?dag_id={quote(dag_id)}&limit=100").json()
+        for each in found["backfills"]:
+            spans = [datetime.fromisoformat(each[key]) for key in ("from_date", "to_date")]
+            if each["completed_at"] is None and spans == [first, last]:
+                return int(each["id"])
+        return None
 
     def await_backfill(
         self, backfill: int, *, seconds: float, progress: Callable[[States], None] | None = None
@@ -129,8 +165,8 @@ class Airflow:
         """
         until = clock.seconds() + seconds
         while True:
-            found = self._call("GET", f"backfills/{backfill}").json()
-            runs = self._backfill_runs(found["dag_id"], backfill)
+            found = self._call("GET", f"backfills/{backfill}", until=until).json()
+            runs = self._backfill_runs(found["dag_id"], backfill, until)
             if progress is not None:
                 progress(runs)
             if found["completed_at"]:
@@ -142,13 +178,13 @@ class Airflow:
             raise StackError(f"backfill {backfill}: {len(failed)} run(s) failed, first {failed[0]}")
         return runs
 
-    def _backfill_runs(self, dag_id: str, backfill: int) -> dict[str, str]:
+    def _backfill_runs(self, dag_id: str, backfill: int, until: float) -> dict[str, str]:
         """Return the state of each run of a backfill by the end of its interval."""
         asked = f"dags/{quote(dag_id)}/dagRuns?run_type=backfill&order_by=logical_date&limit=100"
         runs: dict[str, str] = {}
         offset = 0
         while True:
-            page = self._call("GET", f"{asked}&offset={offset}").json()
+            page = self._call("GET", f"{asked}&offset={offset}", until=until).json()
             offset += len(page["dag_runs"])
             runs |= {
                 run["data_interval_end"]: run["state"]
@@ -182,9 +218,11 @@ class Airflow:
         answer = self._call("GET", f"dags/{quote(dag_id)}/dagRuns?limit=100")
         return {run["dag_run_id"]: run["state"] for run in answer.json()["dag_runs"]}
 
-    def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
+    def task_states(
+        self, dag_id: str, run_id: str, *, until: float | None = None
+    ) -> dict[str, str]:
         """Return the state of each task of a run, ``waiting`` before it has one."""
-        answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances")
+        answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", until=until)
         return {t["task_id"]: t["state"] or "waiting" for t in answer.json()["task_instances"]}
 
     def wait(
@@ -214,8 +252,8 @@ class Airflow:
         shown: dict[str, str] = {}
         while True:
             # The run first: once it has ended, no task changes any more.
-            state = self._call("GET", _run(dag_id, run_id)).json()["state"]
-            tasks = self.task_states(dag_id, run_id)
+            state = self._call("GET", _run(dag_id, run_id), until=until).json()["state"]
+            tasks = self.task_states(dag_id, run_id, until=until)
             if progress is not None and tasks != shown:
                 progress(tasks)
                 shown = tasks
@@ -242,13 +280,14 @@ class Airflow:
         json: Any = None,
         missing_ok: bool = False,
         conflict_ok: bool = False,
+        until: float | None = None,
     ) -> httpx.Response:
         if not self._headers:
-            self._sign_in()
-        answer = self._send(method, f"/api/v2/{path}", json)
+            self._sign_in(until)
+        answer = self._send(method, f"/api/v2/{path}", json, until)
         if answer.status_code == 401:  # the token has run out
-            self._sign_in()
-            answer = self._send(method, f"/api/v2/{path}", json)
+            self._sign_in(until)
+            answer = self._send(method, f"/api/v2/{path}", json, until)
         expected = {404: missing_ok, 409: conflict_ok}.get(answer.status_code, answer.is_success)
         if not expected:
             raise StackError(
@@ -257,8 +296,8 @@ class Airflow:
             )
         return answer
 
-    def _sign_in(self) -> None:
-        answer = self._send("POST", "/auth/token", self._login)
+    def _sign_in(self, until: float | None) -> None:
+        answer = self._send("POST", "/auth/token", self._login, until)
         if answer.status_code != 201:
             raise StackError(
                 f"Airflow at {self._url} refused user {self._login['username']!r} "
@@ -266,11 +305,23 @@ class Airflow:
             )
         self._headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
-    def _send(self, method: str, path: str, json: Any) -> httpx.Response:
-        try:
-            return self._client.request(method, self._url + path, json=json, headers=self._headers)
-        except httpx.HTTPError as error:
-            raise StackError(f"Airflow at {self._url} does not answer: {error}") from error
+    def _send(self, method: str, path: str, json: Any, until: float | None) -> httpx.Response:
+        """Ask until there is an answer; a wait gives the instant until which it may be absent.
+
+        Asking twice is safe: what we ask to be made is named, or harmless when made again.
+        """
+        waited_for = httpx.TimeoutException if until is None else httpx.TransportError
+        limit = clock.seconds() + self._patience if until is None else until
+        while True:
+            try:
+                return self._client.request(
+                    method, self._url + path, json=json, headers=self._headers
+                )
+            except httpx.HTTPError as error:
+                if not isinstance(error, waited_for) or clock.seconds() > limit:
+                    said = f"{type(error).__name__} {error}".strip()
+                    raise StackError(f"Airflow at {self._url} does not answer: {said}") from error
+            time.sleep(1.0)
 
 
 def _run(dag_id: str, run_id: str) -> str:

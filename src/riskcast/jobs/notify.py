@@ -248,7 +248,7 @@ def _figures(rows: pl.DataFrame) -> Figures:
 def _footer(rows: pl.DataFrame) -> str:
     at = rows["at"].max()
     when = f"As known {at:%Y-%m-%d %H:%M} UTC. " if isinstance(at, datetime) else ""
-    return f"{when}Every figure is in the table health. What to do: docs/runbook.md"
+    return f"{when}Every figure is in the table health. What to do: docs/runbook.md#monitor"
 
 
 def failure_letter(pipeline: str, step: str, said: str, window: str) -> Letter:
@@ -257,7 +257,7 @@ def failure_letter(pipeline: str, step: str, said: str, window: str) -> Letter:
     command = f"riskcast run {pipeline} {step} {window}"
     table = Figures("To try again", ("command",), ((command,),))
     decision = f"Rerun {pipeline}.{step}: it failed and nothing after it ran"
-    footer = "Nothing of the step was written. What to do: docs/runbook.md"
+    footer = f"Nothing of the step was written. What to do: docs/runbook.md#{pipeline}"
     return Letter(decision, why, "alarm", footer, tables=(table,))
 
 

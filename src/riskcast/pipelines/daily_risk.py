@@ -10,8 +10,6 @@ from riskcast.tables import bronze, gold, output, silver
 
 # Announced by monitoring when the market has left what the champion was fitted to.
 DRIFT = "drift"
-# Announced when an alias or a stage has been moved in the registry by hand.
-ALIAS = "model_alias"
 
 INGEST_SESSIONS = Step(
     "ingest_sessions",
@@ -260,12 +258,13 @@ FIT_REGIMES = Pipeline(
 
 WHO = MappingProxyType({"who": "Who asks.", "why": "Reason, kept in the ledger."})
 
+# By hand only: an alias or a stage that somebody moves is carried out by `riskcast rollout watch`
+# within seconds, so an event of it would come too late and find nothing to do.
 DEPLOY = Pipeline(
     "deploy",
     "Roll out a version: load, golden requests, mirror, canary, flip, bake.",
     tags=("daily_risk", "rollout"),
     params=MappingProxyType({"version": "Version; empty: the newest that passed the gate.", **WHO}),
-    on=(ALIAS,),
     steps=(
         Step(
             "deploy",

@@ -76,7 +76,7 @@ class Process:
     user: str = ""
     stop_signal: str = "TERM"
     stop_seconds: int = 10
-    patience_seconds: float = 120.0
+    patience_seconds: float = 300.0  # a busy machine takes minutes to import Airflow
 
     @property
     def once(self) -> bool:
@@ -273,6 +273,8 @@ def airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
             "secret_key": secret(keys, "airflow-api"),
         },
         "api_auth": {"jwt_secret": secret(keys, "airflow-jwt")},
+        # After a scheduler was killed its tasks are begun anew; by default five minutes later.
+        "scheduler": {"orphaned_tasks_check_interval": "30"},
         "dag_processor": {"parsing_processes": "1", "min_file_process_interval": "60"},
         "logging": {"base_log_folder": str(layout.home / "airflow" / "logs")},
         "usage_data_collection": {"enabled": "False"},
