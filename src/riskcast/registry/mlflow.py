@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, PREVIOUS = "champion", "previous"
+EVENTS = (
+    "model_version.created",
+    "model_version_alias.created",
+    "model_version_alias.deleted",
+    "model_version_tag.set",
+    "model_version_tag.deleted",
+)
 _PARAMS = 100  # what MLflow takes in one call
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: an unset alias
 # MLflow takes these from the environment only. What an operator has set stays.
@@ -243,6 +250,19 @@ class Registry:
                 self._client.set_registered_model_alias(product, PREVIOUS, before)
             self._client.set_registered_model_alias(product, CHAMPION, version)
         return before
+
+    def subscribe(self, name: str, url: str, secret: str) -> None:
+        """Have the server tell `url` of new versions, aliases and tags; again changes nothing.
+
+        MLflow tells nothing of stages.
+        """
+        told = {"name": name, "url": url, "events": list(EVENTS), "secret": secret}
+        with self._asking(f"register the webhook {name}"):
+            for hook in _pages(lambda _, **page: self._client.list_webhooks(**page), None):
+                if hook.name == name:
+                    self._client.update_webhook(hook.webhook_id, status="ACTIVE", **told)
+                    return
+            self._client.create_webhook(**told)
 
     @cached_property
     def _client(self) -> MlflowClient:
