@@ -38,7 +38,7 @@ def test_only_a_champion_or_a_stage_that_no_rollout_set_is_a_request(found, aske
         ({"verdict": "promote"}, None, False, ""),
         ({"verdict": "refuse", "reason": "no skill"}, None, False, "no skill"),
         ({"verdict": "refuse", "override": "board"}, None, False, ""),
-        ({"verdict": "refuse", "override": " "}, None, False, "failed the gate"),
+        ({"verdict": "refuse", "override": ""}, None, False, "failed the gate"),
         ({}, None, False, "never met the gate"),
         ({"verdict": "promote"}, "1", True, "pinned"),
         ({"verdict": "promote"}, "1", False, ""),
@@ -46,7 +46,8 @@ def test_only_a_champion_or_a_stage_that_no_rollout_set_is_a_request(found, aske
     ],
 )
 def test_the_gate_yields_to_an_override_and_a_pin_to_a_person(tags, pinned, automatic, said):
-    reason = refusal("2", tags, pinned, automatic=automatic)
+    judged, override = {k: tags[k] for k in tags if k != "override"}, tags.get("override", "")
+    reason = refusal("2", judged, override, pinned, automatic=automatic)
     assert said in reason
     assert bool(reason) == bool(said)
 
@@ -102,6 +103,11 @@ def test_a_version_that_failed_the_gate_is_refused_with_a_tag_until_it_is_overri
     assert bare.roles()[0]["champion"] == "1"
     assert "failed the gate: planted" in bare.tags(second)["rollout_refused"]
     assert bare.machine.journal.ledger()["action"].to_list() == ["promote", "refuse"]
+    bare.client().set_model_version_tag(PRODUCT, second, "verdict", "promote")
+    bare.client().set_model_version_tag(PRODUCT, second, "override", " ")
+    bare.client().set_registered_model_alias(PRODUCT, "champion", second)
+    bare.look()
+    assert bare.roles()[0]["champion"] == "1"  # its verdict is sealed, and a blank is no reason
     bare.client().set_model_version_tag(PRODUCT, second, "override", "the board wants it")
     bare.client().set_registered_model_alias(PRODUCT, "champion", second)
     bare.look()

@@ -20,10 +20,13 @@ from riskcast.models.served import ServedModel
 from riskcast.registry import artifact, layout, signature
 from riskcast.registry.versions import (
     GOLDEN,
+    JUDGED,
+    VERDICT,
     LoadedModel,
     ModelVersion,
     described,
     read_golden,
+    read_verdict,
 )
 
 if TYPE_CHECKING:
@@ -90,6 +93,7 @@ class Registry:
             JSON-able; kept beside the model and as the version's tag ``lineage``.
         tags : mapping
             Set on run and version, beside ``digest``, ``signature``, ``recipe`` and ``fit_end``.
+            Anybody may edit those; ``verdict``, ``reason`` and ``as_of`` are sealed as well.
         example : mapping of feature name to value, optional
             One row of inputs for the UI.
         artifacts : mapping of file name to content, optional
@@ -98,6 +102,8 @@ class Registry:
             JSON-able requests with their answers, sealed with the model.
         """
         recorded = {GOLDEN: json.dumps(golden).encode()} if golden else {}
+        if judged := {name: tags[name] for name in JUDGED if name in tags}:
+            recorded[VERDICT] = json.dumps(judged, sort_keys=True).encode()
         sealed = artifact.seal({**model.dump(), **recorded})
         digest = artifact.digest(sealed)
         every = {
@@ -228,8 +234,9 @@ class Registry:
             signature.check(self._public_key, product, actual, found.tags.get("signature"))
         files = artifact.verify(sealed)
         golden = read_golden(files.pop(GOLDEN, b"[]"))
+        verdict = read_verdict(files.pop(VERDICT, b"{}"))
         model = ServedModel.load(files)
-        return LoadedModel(model, str(found.version), actual, dict(found.tags), golden)
+        return LoadedModel(model, str(found.version), actual, dict(found.tags), golden, verdict)
 
     def promote(self, product: str, version: str, *, who: str, why: str) -> str | None:
         """Make a version champion; return the champion before it, which becomes `previous`.
