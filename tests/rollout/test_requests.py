@@ -95,6 +95,22 @@ def test_the_watch_answers_none_of_its_own_writes(bare):
     assert bare.roles() == roles
 
 
+def test_a_click_that_comes_while_another_is_answered_is_not_lost(bare, monkeypatch):
+    bare.first()
+    refused, good = bare.register(0.1, verdict="refuse"), bare.register(0.2)
+    refuse = bare.machine.refuse
+
+    def refuse_and_be_clicked(*given, **named):
+        refuse(*given, **named)
+        bare.client().set_registered_model_alias(PRODUCT, "champion", good)
+
+    monkeypatch.setattr(bare.machine, "refuse", refuse_and_be_clicked)
+    bare.client().set_registered_model_alias(PRODUCT, "champion", refused)
+    bare.look()
+    bare.look()
+    assert bare.roles()[0]["champion"] == good
+
+
 def test_a_version_that_failed_the_gate_is_refused_with_a_tag_until_it_is_overridden(bare):
     bare.first()
     second = bare.register(0.1, verdict="refuse")

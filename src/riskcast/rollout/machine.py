@@ -183,15 +183,21 @@ class Machine:
         champions = self.journal.champions()
         self._note(REFUSE, version, champions[-1] if champions else None, who, reason)
 
-    def restore(self) -> None:
+    def restore(self, answered: str | None = None) -> None:
         """Make aliases and stages say what the last rollout left; nothing while one is under way.
 
         What was champion before the first rollout is taken over as it is.
+
+        Parameters
+        ----------
+        answered : str, optional
+            Version whose request was answered, empty if none was: a request for any other is new,
+            and all is left as it is. Without it no request is spared.
         """
         with self._turn(wait=True):
             self._adopt()
             if self.journal.under_way() is None and (champions := self.journal.champions()):
-                self._world.mirror_truth(champions[-1])
+                self._world.mirror_truth(champions[-1], answered=answered)
 
     def _begin(self, version: str, before: str | None, who: str, why: str, action: str) -> Rollout:
         active, now = self._world.active(), wall()

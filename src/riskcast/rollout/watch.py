@@ -63,7 +63,7 @@ def look(machine: Machine, registry: Registry) -> None:
         asked = find_request(versions, champions[-1])
     if asked is not None and _begin(machine, asked):
         machine.follow()
-    machine.restore()
+    machine.restore(answered="" if asked is None else asked.version)
 
 
 def _begin(machine: Machine, asked: Request) -> bool:
