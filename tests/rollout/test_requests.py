@@ -111,6 +111,29 @@ def test_a_click_that_comes_while_another_is_answered_is_not_lost(bare, monkeypa
     assert bare.roles()[0]["champion"] == good
 
 
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_click_during_a_look_that_found_nothing_is_carried_out_by_the_next(
+    bare, monkeypatch, reads
+):
+    bare.first()
+    second, read, left = bare.register(0.1), bare.registry.versions, [reads]
+    bare.look()
+
+    def read_and_be_clicked(*given, **named):
+        found = read(*given, **named)
+        left[0] -= 1
+        if left[0] == 0:
+            bare.client().set_registered_model_alias(PRODUCT, "champion", second)
+        return found
+
+    for registry in (bare.registry, bare.machine._world._registry):
+        monkeypatch.setattr(registry, "versions", read_and_be_clicked)
+    bare.look()
+    assert left[0] <= 0
+    bare.look()
+    assert bare.roles()[0]["champion"] == second
+
+
 def test_a_version_that_failed_the_gate_is_refused_with_a_tag_until_it_is_overridden(bare):
     bare.first()
     second = bare.register(0.1, verdict="refuse")

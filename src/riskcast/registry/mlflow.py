@@ -158,13 +158,17 @@ class Registry:
             self._client.delete_registered_model_alias(product, name)
 
     def assign(
-        self, product: str, aliases: Mapping[str, str | None], stages: Mapping[str, str]
+        self,
+        product: str,
+        aliases: Mapping[str, str | None],
+        stages: Mapping[str, str],
+        seen: Sequence[ModelVersion],
     ) -> None:
-        """Make aliases and stages so, in the order given; what is so already is not touched.
+        """Make aliases and stages so, in the order given; an alias of None is taken away.
 
-        An alias of None is taken away.
+        What was `seen` to be so already is not touched, whatever became of it since.
         """
-        found = {v.version: v for v in self.versions(product, metrics=False)}
+        found = {version.version: version for version in seen}
         held = {alias: v.version for v in found.values() for alias in v.aliases}
         for alias, wanted in aliases.items():
             if wanted is None and alias in held:

@@ -119,6 +119,7 @@ class World:
                 CHAMPION: champion,
             },
             stages(versions, champion, challenger),
+            versions,
         )
 
     def look(self, rollout: Rollout) -> Seen:
