@@ -175,6 +175,15 @@ def test_colours_and_roles_set_by_hand_are_put_right(bare):
     assert bare.roles()[0] == {"blue": first, "green": first, "champion": first}
 
 
+def test_the_alias_shadow_is_a_persons_to_give_and_asks_for_nothing(bare):
+    first = bare.first()
+    second = bare.register(0.1)
+    bare.client().set_registered_model_alias(PRODUCT, "shadow", second)
+    bare.look()
+    assert bare.roles()[0]["shadow"] == second
+    assert (bare.roles()[0]["champion"], len(bare.machine.journal.rollouts())) == (first, 1)
+
+
 def test_an_altered_version_is_refused_and_told(bare):
     bare.first()
     second = bare.register(0.1)
