@@ -42,9 +42,9 @@ def forecast(
     """Return the forecasts of the window, rows of `predictions_daily`.
 
     The champion forecasts, and so do the challenger, the previous champion and the version with
-    the alias shadow, so that all are scored on the same sessions. Only sessions from a model's `fit_end` on are forecast, and a
-    forecast that was published for a session stands. Before a first champion exists there is
-    nothing to forecast with, and no row is returned.
+    the alias shadow, so that all are scored on the same sessions. Only sessions from a model's
+    `fit_end` on are forecast, and a forecast that was published for a session stands. Before a
+    first champion exists there is nothing to forecast with, and no row is returned.
 
     A shadow that cannot forecast is logged and left out: it must not keep the champion's forecast
     from those who wait for it.
