@@ -38,7 +38,7 @@ def test_only_a_champion_or_a_stage_that_no_rollout_set_is_a_request(found, aske
         ({"verdict": "promote"}, None, False, ""),
         ({"verdict": "refuse", "reason": "no skill"}, None, False, "no skill"),
         ({"verdict": "refuse", "override": "board"}, None, False, ""),
-        ({"verdict": "refuse", "override": " "}, None, False, "failed the gate"),
+        ({"verdict": "refuse", "override": ""}, None, False, "failed the gate"),
         ({}, None, False, "never met the gate"),
         ({"verdict": "promote"}, "1", True, "pinned"),
         ({"verdict": "promote"}, "1", False, ""),
@@ -46,7 +46,8 @@ def test_only_a_champion_or_a_stage_that_no_rollout_set_is_a_request(found, aske
     ],
 )
 def test_the_gate_yields_to_an_override_and_a_pin_to_a_person(tags, pinned, automatic, said):
-    reason = refusal("2", tags, pinned, automatic=automatic)
+    judged, override = {k: tags[k] for k in tags if k != "override"}, tags.get("override", "")
+    reason = refusal("2", judged, override, pinned, automatic=automatic)
     assert said in reason
     assert bool(reason) == bool(said)
 
@@ -94,6 +95,45 @@ def test_the_watch_answers_none_of_its_own_writes(bare):
     assert bare.roles() == roles
 
 
+def test_a_click_that_comes_while_another_is_answered_is_not_lost(bare, monkeypatch):
+    bare.first()
+    refused, good = bare.register(0.1, verdict="refuse"), bare.register(0.2)
+    refuse = bare.machine.refuse
+
+    def refuse_and_be_clicked(*given, **named):
+        refuse(*given, **named)
+        bare.client().set_registered_model_alias(PRODUCT, "champion", good)
+
+    monkeypatch.setattr(bare.machine, "refuse", refuse_and_be_clicked)
+    bare.client().set_registered_model_alias(PRODUCT, "champion", refused)
+    bare.look()
+    bare.look()
+    assert bare.roles()[0]["champion"] == good
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_click_during_a_look_that_found_nothing_is_carried_out_by_the_next(
+    bare, monkeypatch, reads
+):
+    bare.first()
+    second, read, left = bare.register(0.1), bare.registry.versions, [reads]
+    bare.look()
+
+    def read_and_be_clicked(*given, **named):
+        found = read(*given, **named)
+        left[0] -= 1
+        if left[0] == 0:
+            bare.client().set_registered_model_alias(PRODUCT, "champion", second)
+        return found
+
+    for registry in (bare.registry, bare.machine._world._registry):
+        monkeypatch.setattr(registry, "versions", read_and_be_clicked)
+    bare.look()
+    assert left[0] <= 0
+    bare.look()
+    assert bare.roles()[0]["champion"] == second
+
+
 def test_a_version_that_failed_the_gate_is_refused_with_a_tag_until_it_is_overridden(bare):
     bare.first()
     second = bare.register(0.1, verdict="refuse")
@@ -102,6 +142,11 @@ def test_a_version_that_failed_the_gate_is_refused_with_a_tag_until_it_is_overri
     assert bare.roles()[0]["champion"] == "1"
     assert "failed the gate: planted" in bare.tags(second)["rollout_refused"]
     assert bare.machine.journal.ledger()["action"].to_list() == ["promote", "refuse"]
+    bare.client().set_model_version_tag(PRODUCT, second, "verdict", "promote")
+    bare.client().set_model_version_tag(PRODUCT, second, "override", " ")
+    bare.client().set_registered_model_alias(PRODUCT, "champion", second)
+    bare.look()
+    assert bare.roles()[0]["champion"] == "1"  # its verdict is sealed, and a blank is no reason
     bare.client().set_model_version_tag(PRODUCT, second, "override", "the board wants it")
     bare.client().set_registered_model_alias(PRODUCT, "champion", second)
     bare.look()
@@ -128,6 +173,15 @@ def test_colours_and_roles_set_by_hand_are_put_right(bare):
     bare.client().delete_registered_model_alias(PRODUCT, "champion")
     bare.look()
     assert bare.roles()[0] == {"blue": first, "green": first, "champion": first}
+
+
+def test_the_alias_shadow_is_a_persons_to_give_and_asks_for_nothing(bare):
+    first = bare.first()
+    second = bare.register(0.1)
+    bare.client().set_registered_model_alias(PRODUCT, "shadow", second)
+    bare.look()
+    assert bare.roles()[0]["shadow"] == second
+    assert (bare.roles()[0]["champion"], len(bare.machine.journal.rollouts())) == (first, 1)
 
 
 def test_an_altered_version_is_refused_and_told(bare):

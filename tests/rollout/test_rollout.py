@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from tests.rollout.rollout_house import PRODUCT, Load, until
+from tests.rollout.rollout_house import PRODUCT, House, Load, until
+from tests.standalone.ports import PORT_SETTINGS
 
 from riskcast.core.errors import RolloutAborted, RolloutRefused
 from riskcast.rollout import Phase
@@ -97,3 +98,18 @@ def test_a_version_that_forecasts_something_else_altogether_is_not_promoted(hous
 
 def active(house):
     return house.ask().headers["X-Riskcast-Slot"]
+
+
+def test_a_deployment_beside_another_installation_on_its_ports_moves_nothing_there(
+    house, empty_database, tmp_path
+):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    ports = {name: getattr(house.settings, name) for name in PORT_SETTINGS}
+    other = House(folder, empty_database, **ports)
+    other.first()
+    assert other.deploy(other.register(0.1)).step <= 1  # champion at once: nothing to shift
+    assert other.roles()[0]["champion"] == "2"
+    assert house.served() == f"{PRODUCT}/1"
+    assert house.roles()[0]["champion"] == "1"
+    assert house.machine.journal.ledger()["action"].to_list() == ["promote"]

@@ -25,6 +25,7 @@ PRODUCT = Annotated[str, typer.Option(help="Product; the first one declared when
 WHY = Annotated[str, typer.Option(help="Reason, kept in the ledger.")]
 WHO = Annotated[str, typer.Option(help="Who asks, kept in the ledger; your account if left out.")]
 VERSION = Annotated[str, typer.Argument(help="Version, as `riskcast models list` shows it.")]
+SHORT = 12  # characters of a digest that tell two apart
 models = typer.Typer(help="List, compare and promote model versions.", no_args_is_help=True)
 
 
@@ -143,7 +144,8 @@ def history(
 def _said(version: ModelVersion, name: str) -> str:
     if name == "aliases":
         return ", ".join(version.aliases)
-    return version.tags.get(name, "")[:40]
+    said = version.tags.get(name, "")
+    return said[:SHORT] if name in ("git_sha", "digest") else said
 
 
 def _end(rollout: Rollout) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from secrets import token_urlsafe
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from riskcast.cli.door import client_settings
 from riskcast.cli.models import PRODUCT, opened, tell
 from riskcast.cli.progress import answer, console
+from riskcast.core.settings import LOOPBACK
 
 rollout = typer.Typer(help="See, watch and resume rollouts of models.", no_args_is_help=True)
 
@@ -53,17 +57,24 @@ def watch(
         bool, typer.Option("--once", help="Look once and end; for a timer where nothing watches.")
     ] = False,
 ) -> None:
-    """Carry out what is asked for in MLflow, until stopped."""
-    from riskcast.rollout.watch import look
-    from riskcast.rollout.watch import watch as keep_watching
+    """Carry out what is asked for in MLflow, until stopped.
+
+    An MLflow on this machine tells of changes at once; any other is asked every two seconds.
+    """
+    from riskcast.rollout import bell
+    from riskcast.rollout import watch as watching
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     machine, registry = opened(product)
     if once:
-        look(machine, registry)
-    else:
-        keep_watching(machine, registry)
+        watching.look(machine, registry)
+        return
+    secret = token_urlsafe(32)  # lives as long as this process: each start registers its own
+    with bell.hung(secret) as rung:
+        if urlsplit(client_settings().mlflow).hostname in (LOOPBACK, "localhost"):
+            watching.subscribe(registry, machine.product, rung, secret)
+        watching.watch(machine, registry, rung)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -91,6 +91,12 @@ class Settings:
     tls_port: str = _setting("8443", "Port of nginx for https, when there is a certificate.")
     blue_port: str = _setting("8001", "Port of the blue model server.")
     green_port: str = _setting("8002", "Port of the green model server.")
+    blue_url: str = _setting(
+        "", "Address of the blue model server as rollouts reach it. Default: its port here."
+    )
+    green_url: str = _setting(
+        "", "Address of the green model server as rollouts reach it. Default: its port here."
+    )
     airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
     mlflow_port: str = _setting("5050", "Port of the MLflow server.")
     redis_port: str = _setting("6390", "Port of Redis.")
@@ -174,7 +180,7 @@ class Settings:
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
             )
-        for name in ("market_url", "fred_url", "api_url"):
+        for name in ("market_url", "fred_url", "api_url", "blue_url", "green_url"):
             value = getattr(self, name)
             if value and not value.startswith(("http://", "https://")):
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")

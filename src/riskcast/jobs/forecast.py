@@ -24,7 +24,7 @@ from riskcast.registry import LoadedModel, Registry
 from riskcast.tables import output
 
 SLOT = "champion"
-SHADOWS = ("challenger", "previous")
+SHADOWS = ("challenger", "previous", "shadow")  # the last is a person's to give, never served
 DRIVERS = 5
 SESSIONS_A_YEAR = 252
 log = logging.getLogger(__name__)
@@ -41,10 +41,10 @@ def forecast(
 ) -> pl.DataFrame:
     """Return the forecasts of the window, rows of `predictions_daily`.
 
-    The champion forecasts, and so do the challenger and the previous champion, so that all three
-    are scored on the same sessions. Only sessions from a model's `fit_end` on are forecast, and a
-    forecast that was published for a session stands. Before a first champion exists there is
-    nothing to forecast with, and no row is returned.
+    The champion forecasts, and so do the challenger, the previous champion and the version with
+    the alias shadow, so that all are scored on the same sessions. Only sessions from a model's
+    `fit_end` on are forecast, and a forecast that was published for a session stands. Before a
+    first champion exists there is nothing to forecast with, and no row is returned.
 
     A shadow that cannot forecast is logged and left out: it must not keep the champion's forecast
     from those who wait for it.

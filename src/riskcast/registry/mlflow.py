@@ -20,16 +20,26 @@ from riskcast.models.served import ServedModel
 from riskcast.registry import artifact, layout, signature
 from riskcast.registry.versions import (
     GOLDEN,
+    JUDGED,
+    VERDICT,
     LoadedModel,
     ModelVersion,
     described,
     read_golden,
+    read_verdict,
 )
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, PREVIOUS = "champion", "previous"
+EVENTS = (
+    "model_version.created",
+    "model_version_alias.created",
+    "model_version_alias.deleted",
+    "model_version_tag.set",
+    "model_version_tag.deleted",
+)
 _PARAMS = 100  # what MLflow takes in one call
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: an unset alias
 # MLflow takes these from the environment only. What an operator has set stays.
@@ -83,6 +93,7 @@ class Registry:
             JSON-able; kept beside the model and as the version's tag ``lineage``.
         tags : mapping
             Set on run and version, beside ``digest``, ``signature``, ``recipe`` and ``fit_end``.
+            Anybody may edit those; ``verdict``, ``reason`` and ``as_of`` are sealed as well.
         example : mapping of feature name to value, optional
             One row of inputs for the UI.
         artifacts : mapping of file name to content, optional
@@ -91,6 +102,8 @@ class Registry:
             JSON-able requests with their answers, sealed with the model.
         """
         recorded = {GOLDEN: json.dumps(golden).encode()} if golden else {}
+        if judged := {name: tags[name] for name in JUDGED if name in tags}:
+            recorded[VERDICT] = json.dumps(judged, sort_keys=True).encode()
         sealed = artifact.seal({**model.dump(), **recorded})
         digest = artifact.digest(sealed)
         every = {
@@ -145,13 +158,17 @@ class Registry:
             self._client.delete_registered_model_alias(product, name)
 
     def assign(
-        self, product: str, aliases: Mapping[str, str | None], stages: Mapping[str, str]
+        self,
+        product: str,
+        aliases: Mapping[str, str | None],
+        stages: Mapping[str, str],
+        seen: Sequence[ModelVersion],
     ) -> None:
-        """Make aliases and stages so, in the order given; what is so already is not touched.
+        """Make aliases and stages so, in the order given; an alias of None is taken away.
 
-        An alias of None is taken away.
+        What was `seen` to be so already is not touched, whatever became of it since.
         """
-        found = {v.version: v for v in self.versions(product, metrics=False)}
+        found = {version.version: version for version in seen}
         held = {alias: v.version for v in found.values() for alias in v.aliases}
         for alias, wanted in aliases.items():
             if wanted is None and alias in held:
@@ -221,8 +238,9 @@ class Registry:
             signature.check(self._public_key, product, actual, found.tags.get("signature"))
         files = artifact.verify(sealed)
         golden = read_golden(files.pop(GOLDEN, b"[]"))
+        verdict = read_verdict(files.pop(VERDICT, b"{}"))
         model = ServedModel.load(files)
-        return LoadedModel(model, str(found.version), actual, dict(found.tags), golden)
+        return LoadedModel(model, str(found.version), actual, dict(found.tags), golden, verdict)
 
     def promote(self, product: str, version: str, *, who: str, why: str) -> str | None:
         """Make a version champion; return the champion before it, which becomes `previous`.
@@ -243,6 +261,19 @@ class Registry:
                 self._client.set_registered_model_alias(product, PREVIOUS, before)
             self._client.set_registered_model_alias(product, CHAMPION, version)
         return before
+
+    def subscribe(self, name: str, url: str, secret: str) -> None:
+        """Have the server tell `url` of new versions, aliases and tags; again changes nothing.
+
+        MLflow tells nothing of stages.
+        """
+        told = {"name": name, "url": url, "events": list(EVENTS), "secret": secret}
+        with self._asking(f"register the webhook {name}"):
+            for hook in _pages(lambda _, **page: self._client.list_webhooks(**page), None):
+                if hook.name == name:
+                    self._client.update_webhook(hook.webhook_id, status="ACTIVE", **told)
+                    return
+            self._client.create_webhook(**told)
 
     @cached_property
     def _client(self) -> MlflowClient:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import b64decode, b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,11 @@ def ensure_key(folder: Path) -> Path:
         )
         _put(public, pem)
     return public
+
+
+def installation(public: Path) -> str:
+    """Return what tells installations apart: whose signatures they trust. Empty without a key."""
+    return sha256(public.read_bytes()).hexdigest()[:12] if public.exists() else ""
 
 
 def sign(folder: Path, product: str, digest: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from riskcast.core.errors import ArtifactRefused
 from riskcast.models.served import ServedModel
 
-GOLDEN = "golden.json"
+GOLDEN, VERDICT = "golden.json", "verdict.json"
+JUDGED = ("verdict", "reason", "as_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,9 @@ class LoadedModel:
     ----------
     golden : tuple of mapping
         Requests and the answers that the training process computed, sealed with the model.
+    verdict : mapping
+        The gate's ``verdict`` and ``reason`` and the instant it was judged as of, sealed with the
+        model; empty if it was registered without. The tags of these names are there to be read.
     """
 
     model: ServedModel
@@ -28,6 +33,7 @@ class LoadedModel:
     digest: str
     tags: Mapping[str, str]
     golden: tuple[Mapping[str, Any], ...] = ()
+    verdict: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,17 @@ def read_golden(content: bytes) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(said, list) or not all(isinstance(each, dict) for each in said):
         raise ArtifactRefused(f"{GOLDEN} is no list of requests")
     return tuple(said)
+
+
+def read_verdict(content: bytes) -> Mapping[str, str]:
+    """Return the verdict sealed with a model; raise ArtifactRefused if it is none."""
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactRefused(f"{VERDICT} is no JSON: {error}") from error
+    if not isinstance(said, dict) or not all(isinstance(each, str) for each in said.values()):
+        raise ArtifactRefused(f"{VERDICT} is no verdict")
+    return said
 
 
 def described(found: Any, aliases: Mapping[str, str], metrics: Mapping[str, float]) -> ModelVersion:

@@ -14,7 +14,7 @@ from riskcast.core.clock import wall
 from riskcast.core.errors import RolloutAborted, RolloutRefused, RolloutUnderWay
 from riskcast.core.settings import Settings
 from riskcast.lake import Lake
-from riskcast.registry import CHAMPION, Registry
+from riskcast.registry import CHAMPION, LoadedModel, Registry
 from riskcast.rollout.journal import PIN, REFUSE, UNPIN, Journal, last_of
 from riskcast.rollout.requests import OVERRIDE, REFUSED, refusal
 from riskcast.rollout.slots import HttpSlots
@@ -85,9 +85,9 @@ class Machine:
             before = champions[-1] if champions else None
             if version == before:
                 raise RolloutRefused(f"{self.product} version {version} is champion already")
-            if action == PROMOTE:
-                why = self._allowed(version, why, automatic=automatic)
             loaded = self._registry.load(self.product, version)
+            if action == PROMOTE:
+                why = self._allowed(loaded, why, automatic=automatic)
             rollout = self._begin(loaded.version, before, who, why, action)
             self.journal.write(rollout)
         log.info("%s version %s asked for by %s: %s", action, version, who, why)
@@ -183,15 +183,21 @@ class Machine:
         champions = self.journal.champions()
         self._note(REFUSE, version, champions[-1] if champions else None, who, reason)
 
-    def restore(self) -> None:
+    def restore(self, answered: str | None = None) -> None:
         """Make aliases and stages say what the last rollout left; nothing while one is under way.
 
         What was champion before the first rollout is taken over as it is.
+
+        Parameters
+        ----------
+        answered : str, optional
+            Version whose request was answered, empty if none was: a request for any other is new,
+            and all is left as it is. Without it no request is spared.
         """
         with self._turn(wait=True):
             self._adopt()
             if self.journal.under_way() is None and (champions := self.journal.champions()):
-                self._world.mirror_truth(champions[-1])
+                self._world.mirror_truth(champions[-1], answered=answered)
 
     def _begin(self, version: str, before: str | None, who: str, why: str, action: str) -> Rollout:
         active, now = self._world.active(), wall()
@@ -210,15 +216,18 @@ class Machine:
             phase=Phase.IDLE if served else Phase.DONE,
         )
 
-    def _allowed(self, version: str, why: str, *, automatic: bool) -> str:
-        """Return why, with the override if one was needed; raise RolloutRefused if it may not."""
-        tags = self._world.described(version).tags
-        reason = refusal(version, tags, self.journal.pinned(), automatic=automatic)
+    def _allowed(self, loaded: LoadedModel, why: str, *, automatic: bool) -> str:
+        """Return why, with the override if one was needed; raise RolloutRefused if it may not.
+
+        The verdict is the one sealed with the model: whoever can edit tags can only override.
+        """
+        override = loaded.tags.get(OVERRIDE, "").strip()
+        judged, pinned = loaded.verdict, self.journal.pinned()
+        reason = refusal(loaded.version, judged, override, pinned, automatic=automatic)
         if reason:
             raise RolloutRefused(f"{self.product}: {reason}")
-        if refusal(version, {**tags, OVERRIDE: ""}, None):
-            return f"{why}; override: {tags[OVERRIDE]}"
-        return why
+        needed = refusal(loaded.version, judged, "", None)
+        return f"{why}; override: {override}" if needed else why
 
     def _clear_way(self, version: str, action: str) -> None:
         """Abort a rollout that only waits; or, for a rollback, any other."""

@@ -50,18 +50,28 @@ def find_request(versions: Sequence[ModelVersion], champion: str | None) -> Requ
 
 
 def refusal(
-    version: str, tags: Mapping[str, str], pinned: str | None, *, automatic: bool = False
+    version: str,
+    judged: Mapping[str, str],
+    override: str,
+    pinned: str | None,
+    *,
+    automatic: bool = False,
 ) -> str:
     """Return why a version may not be promoted; empty if it may.
 
-    The tag ``override=<reason>`` lifts the gate's verdict, never a pin.
+    Parameters
+    ----------
+    judged : mapping
+        ``verdict`` and ``reason`` of the gate; empty if it never judged the version.
+    override : str
+        Reason to promote it all the same: lifts the gate's verdict, never a pin.
     """
     if automatic and pinned is not None and pinned != version:
         return f"version {pinned} is pinned; `riskcast models unpin` lifts that"
-    verdict = tags.get(VERDICT, "")
-    if verdict == "promote" or tags.get(OVERRIDE, "").strip():
+    verdict = judged.get(VERDICT, "")
+    if verdict == "promote" or override:
         return ""
-    told = f"failed the gate: {tags.get('reason', verdict)}" if verdict else "never met the gate"
+    told = f"failed the gate: {judged.get('reason', verdict)}" if verdict else "never met the gate"
     return f"version {version} {told}; the tag {OVERRIDE}=<reason> on it lifts that"
 
 

@@ -12,6 +12,7 @@ import httpx
 
 from riskcast.core.clock import seconds
 from riskcast.core.settings import LOOPBACK, Settings
+from riskcast.registry.signature import installation
 from riskcast.rollout.checks import Answer
 from riskcast.routing.base import MODEL_HEADER, SLOT_HEADER
 
@@ -55,17 +56,17 @@ class Slots(Protocol):
 
 
 class HttpSlots:
-    """Servers at the addresses of the settings.
+    """Servers at the addresses of the settings; one of another installation is none of them.
 
     Keys are read from their files anew for each request: they may have been made since.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._urls = {
-            "blue": f"http://{LOOPBACK}:{settings.blue_port}",
-            "green": f"http://{LOOPBACK}:{settings.green_port}",
+            "blue": settings.blue_url or f"http://{LOOPBACK}:{settings.blue_port}",
+            "green": settings.green_url or f"http://{LOOPBACK}:{settings.green_port}",
         }
-        self._keys = settings.keys_path
+        self._keys, self._key = settings.keys_path, settings.model_key_path
         # A connection kept open would still reach a server that has been replaced.
         self._client = httpx.Client(
             timeout=PATIENCE, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
@@ -77,6 +78,8 @@ class HttpSlots:
         except httpx.HTTPError:
             return Ready(alive=False)
         said = _json(answer)
+        if self._foreign(said.get("installation")):
+            return Ready(alive=False)
         troubles = said.get("troubles")
         name, _, version = answer.headers.get(MODEL_HEADER, "").partition("/")
         right = answer.status_code == 200 and answer.headers.get(SLOT_HEADER) == slot
@@ -105,6 +108,11 @@ class HttpSlots:
         if not isinstance(copies, list):
             return ()
         return tuple(c for c in copies if datetime.fromisoformat(c["at"]) >= since)
+
+    def _foreign(self, theirs: object) -> bool:
+        """Whether a server says that it belongs to another installation, on the same ports."""
+        ours = installation(self._key)
+        return bool(ours and theirs) and theirs != ours
 
     def _keyed(self, name: str) -> dict[str, str]:
         path = self._keys / name

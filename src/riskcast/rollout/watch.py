@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
-from riskcast.core.errors import ArtifactRefused, ModelMissing, RiskcastError, RolloutError
+from riskcast.core.errors import (
+    ArtifactRefused,
+    ModelMissing,
+    RegistryError,
+    RiskcastError,
+    RolloutError,
+)
 from riskcast.registry import Registry
+from riskcast.rollout.bell import Bell
 from riskcast.rollout.machine import Machine
 from riskcast.rollout.requests import Request, find_request
 from riskcast.rollout.state import ROLLBACK
@@ -19,9 +25,9 @@ log = logging.getLogger(__name__)
 
 
 def watch(
-    machine: Machine, registry: Registry, *, forever: Callable[[], bool] = lambda: True
+    machine: Machine, registry: Registry, bell: Bell, *, forever: Callable[[], bool] = lambda: True
 ) -> None:
-    """Look again and again; a look that fails is told of and made again.
+    """Look whenever the bell is rung, and every two seconds; a look that fails is made again.
 
     Nothing is remembered between looks, so it may be killed and started at any time.
     """
@@ -34,7 +40,17 @@ def watch(
             if str(error) != told:
                 log.warning("%s: %s", error.code, error)
             told = str(error)
-        time.sleep(EVERY)
+        bell.wait(EVERY)
+
+
+def subscribe(registry: Registry, product: str, bell: Bell, secret: str) -> bool:
+    """Have MLflow ring the bell; return whether it will. Where it will not, looks must do."""
+    try:
+        registry.subscribe(f"riskcast-{product}", bell.url, secret)
+    except RegistryError as error:
+        log.warning("no webhook, so changes are seen every %g s: %s", EVERY, error)
+        return False
+    return True
 
 
 def look(machine: Machine, registry: Registry) -> None:
@@ -47,7 +63,7 @@ def look(machine: Machine, registry: Registry) -> None:
         asked = find_request(versions, champions[-1])
     if asked is not None and _begin(machine, asked):
         machine.follow()
-    machine.restore()
+    machine.restore(answered="" if asked is None else asked.version)
 
 
 def _begin(machine: Machine, asked: Request) -> bool:

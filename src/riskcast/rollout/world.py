@@ -93,9 +93,17 @@ class World:
         challenger: str | None = None,
         colours: Mapping[str, str] | None = None,
         rollout: Rollout | None = None,
+        answered: str | None = None,
     ) -> None:
-        """Make aliases and stages say who serves; a request met on the way is refused as late."""
+        """Make aliases and stages say who serves.
+
+        A request met on the way is refused as late during a rollout; after one, it is left alone
+        if it is not the one `answered`.
+        """
         versions = self._registry.versions(self.product, metrics=False)
+        others = [version for version in versions if version.version != answered]
+        if answered is not None and find_request(others, champion) is not None:
+            return
         if rollout is not None:
             late = find_request(versions, champion)
             if late and late.version not in (rollout.version, rollout.before):
@@ -111,6 +119,7 @@ class World:
                 CHAMPION: champion,
             },
             stages(versions, champion, challenger),
+            versions,
         )
 
     def look(self, rollout: Rollout) -> Seen:

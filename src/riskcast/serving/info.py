@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from riskcast import __version__
+from riskcast.registry.signature import installation
 from riskcast.serving.auth import ADMIN, OBSERVE, Client, needs
 from riskcast.serving.errors import Refusal
 from riskcast.serving.forecast import needed
@@ -71,6 +72,7 @@ class Ready(BaseModel):
     reasons: list[str] = Field(description="Why not; empty when ready.")
     troubles: list[str] = Field(description="What failed last in the background.")
     slot: str
+    installation: str = Field(description="Digest of the key its models are signed with.")
     model: ServingModel | None
     features: ServingFeatures | None
 
@@ -132,6 +134,7 @@ async def ready(request: Request) -> Response:
         "reasons": reasons,
         "troubles": live.troubles(),
         "slot": live.slot,
+        "installation": installation(live.key),
         "model": {"version": loaded.version, "digest": loaded.digest} if loaded else None,
         "features": {"session": row.session, "known_at": row.known_at} if row else None,
     }

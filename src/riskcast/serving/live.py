@@ -71,7 +71,7 @@ class Live:
     ) -> None:
         self.product, self.history, self.published = product, history, published
         self.symbol = settings.asset_symbol
-        self.slot = settings.slot
+        self.slot, self.key = settings.slot, settings.model_key_path
         self.model: LoadedModel | None = None
         self.row: FeatureRow | None = None
         self.refused: Refused | None = None

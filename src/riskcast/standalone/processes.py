@@ -181,6 +181,16 @@ def _mlflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tupl
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secret(layout.keys, "mlflow-session"),
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            # Its webhooks ring `riskcast rollout watch` on this machine and nobody else: only an
+            # admin may register one.
+            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": secret(
+                layout.keys, "mlflow-webhooks", fernet_key
+            ),
+            "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "5",
+            "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",  # a lost one costs two seconds
+            "MLFLOW_WEBHOOK_CACHE_TTL": "5",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             "GIT_PYTHON_REFRESH": "quiet",

@@ -39,7 +39,7 @@ PREDICTIONS_DAILY = Table(
         Column("driver_effects", Kind.FLOATS, "Their contributions to the log variance."),
         Column("explanation", Kind.TEXT, "Why, in one plain sentence.", nullable=True),
         col.MODEL_VERSION,
-        Column("slot", Kind.TEXT, "Role of the model: champion, challenger, previous."),
+        Column("slot", Kind.TEXT, "Role of the model: champion, challenger, previous, shadow."),
         Column("lineage", Kind.TEXT, "JSON: table versions, git sha, model digest."),
     ),
     key=("symbol", "date", "slot"),
