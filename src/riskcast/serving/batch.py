@@ -19,6 +19,7 @@ from riskcast.serving.schemas import Fault, PredictRequest, PredictResponse, par
 router = APIRouter()
 MOST_ITEMS = 100
 MAX_BATCH_BODY = 1024 * 1024
+_TOO_LARGE = "Send fewer items in one request, each with only the features that differ."
 
 
 class BatchRequest(BaseModel):
@@ -90,7 +91,7 @@ async def predict_batch(
     request: Request, client: Annotated[Client, Depends(needs(PREDICT))]
 ) -> Response:
     """Answer each item as /predict would; a malformed request is refused as a whole."""
-    asked = parse(BatchRequest, await read_body(request, MAX_BATCH_BODY))
+    asked = parse(BatchRequest, await read_body(request, MAX_BATCH_BODY, _TOO_LARGE))
     loaded = request.state.model = request.app.state.live.current_model()
     answers = []
     for i, item in enumerate(asked.items):
