@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean
+.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean audit
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -72,3 +72,9 @@ bundle: setup ## what Amazon MWAA is given, into dist/mwaa; needs RISKCAST_PLACE
 
 clean: down ## remove the environment and everything the installation wrote
 	@rm -rf $(VENV) .riskcast .pytest_cache .hypothesis .mypy_cache .ruff_cache
+
+audit: ## what can be proven of AWS without an account: Terraform, policies, checkov, workflows
+	@terraform fmt -check -recursive terraform
+	@$(BIN)/python -m pytest -q tests/terraform
+	@uv run --quiet --no-project tests/terraform/stand_in.py
+	@cd terraform && LOG_LEVEL=CRITICAL uvx --quiet checkov --directory . --framework terraform --compact --quiet

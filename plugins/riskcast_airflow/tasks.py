@@ -86,7 +86,8 @@ def ecs(pipeline: Pipeline, step: Step) -> BaseOperator:
     )
     return EcsRunTaskOperator(
         cluster=settings.ecs_cluster,
-        task_definition=f"{settings.ecs_task}-{step.size}",
+        # One a step, because each has a role of its own.
+        task_definition=f"{settings.ecs_task}-{pipeline.name}-{step.name}",
         launch_type="FARGATE",
         overrides={"containerOverrides": [container]},
         network_configuration={

@@ -22,7 +22,7 @@ from airflow.exceptions import AirflowException
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
-from riskcast.pipelines import MARKET_DAILY, Size, pipeline
+from riskcast.pipelines import MARKET_DAILY, pipeline
 from riskcast_airflow import events
 from riskcast_airflow.dag import build_dag
 
@@ -61,9 +61,9 @@ def aws(monkeypatch, tmp_path):
     state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**6})
     ecs = boto3.client("ecs")
     ecs.create_cluster(clusterName="riskcast")
-    for size in Size:
+    for step in pipeline("market_daily").steps:
         ecs.register_task_definition(
-            family=f"riskcast-{size}",
+            family=f"riskcast-market_daily-{step.name}",
             requiresCompatibilities=["FARGATE"],
             networkMode="awsvpc",
             cpu="256",
@@ -172,7 +172,7 @@ def test_a_task_on_ecs_waits_without_a_worker_and_gives_up_in_time(aws):
     dag = build_dag(pipeline("train_daily_risk"), None)
     task = dag.get_task("evaluate")
     assert task.deferrable and task.reattach
-    assert task.task_definition == "riskcast-large"
+    assert task.task_definition == "riskcast-train_daily_risk-evaluate"
     limit = timedelta(seconds=task.waiter_delay * task.waiter_max_attempts)
     assert limit == task.execution_timeout
     assert task.pool == "default_pool"

@@ -15,7 +15,7 @@ from riskcast.jobs import train
 from riskcast.jobs.lineage import environment_digest, git_sha
 from riskcast.lake import MemoryLake
 from riskcast.registry import CHAMPION, Registry
-from riskcast.tables.output import DECISIONS
+from riskcast.tables.output import DECISIONS, DEPLOYMENTS
 
 WINDOW = Window(datetime(2001, 1, 1, tzinfo=UTC), datetime(2005, 4, 1, tzinfo=UTC))
 FEATURES, LABELS = market()
@@ -40,9 +40,9 @@ def trained(home: Path, *, lvix: float = 0.0):
                             progress=lambda *_: None)  # fmt: skip
     none = MemoryLake().read(DECISIONS)
     decided = train.gate(features, LABELS, losses, none, **given)
-    made = train.register(features, LABELS, losses, decided, **given, lake=VersionedLake(),
-                          settings=settings)  # fmt: skip
-    return settings, registry, losses, decided, made
+    lake = VersionedLake()
+    train.register(features, LABELS, losses, decided, **given, lake=lake, settings=settings)
+    return settings, registry, losses, decided, lake
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def run(tmp_path_factory):
 
 
 def test_the_entry_names_data_versions_code_environment_and_fit_end(run):
-    _, registry, _, decided, made = run
+    _, registry, _, decided, lake = run
     (version,) = registry.versions(PRODUCT.name)
-    assert made["model_version"].to_list() == [version.version]
+    assert lake.read(DEPLOYMENTS)["model_version"].to_list() == [version.version]
     assert CHAMPION in version.aliases
     said = json.loads(version.tags["lineage"])
     assert said["tables"] == {PRODUCT.features.name: 7, PRODUCT.labels.name: 7}

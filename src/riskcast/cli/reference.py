@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from riskcast.cli.cloud import declared
 from riskcast.core.settings import PREFIX, Settings
 from riskcast.pipelines import PIPELINES, RELEASES, SESSION_CLOSE, Pipeline
 from riskcast.products import PRODUCTS
@@ -19,6 +20,7 @@ def pages() -> dict[str, str]:
         "pipelines.md": _pipelines(),
         "products.md": _products(),
         "settings.md": _settings(),
+        "../terraform/declared.json": declared(),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import polars as pl
 from rich.console import Group, RenderableType
@@ -36,7 +35,7 @@ def summary(settings: Settings, lake: Lake, product: Product) -> RenderableType:
     return Group(
         Text(),
         _forecast(row),
-        Text(f"Why: {sentence(row)}", style="italic"),
+        Text(str(row["explanation"] or ""), style="italic"),
         _simulated(lake, row),
         Text(),
         _skill(lake, product),
@@ -59,18 +58,6 @@ def _forecast(row: dict[str, object]) -> Text:
         f"   (model version {row['model_version']})"
     )
     return text
-
-
-def sentence(row: dict[str, object]) -> str:
-    """Say which features move the forecast, and which way."""
-    names, effects = list(row["top_drivers"]), list(row["driver_effects"])  # type: ignore[call-overload]
-    docs = {column.name: column.doc.rstrip(".") for column in FEATURES_DAILY.every_column}
-    said = [
-        f"{name} {'raises' if effect > 0 else 'lowers'} it by {abs(math.exp(effect / 2) - 1):.0%}"
-        for name, effect in zip(names, effects, strict=True)
-    ]
-    first = docs[names[0]][0].lower() + docs[names[0]][1:]
-    return f"{'; '.join(said[:3])}. {names[0]} is the {first}."
 
 
 def _simulated(lake: Lake, row: dict[str, object]) -> Text:

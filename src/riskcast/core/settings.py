@@ -75,7 +75,7 @@ class Settings:
     image: str = _setting("riskcast:latest", "Image of a step's container when place is docker.")
     ecs_cluster: str = _setting("", "Cluster of a step's task when place is ecs.")
     ecs_task: str = _setting(
-        "riskcast", "Task definitions when place is ecs: <this>-small and <this>-large."
+        "riskcast", "Task definitions when place is ecs: <this>-<pipeline>-<step>."
     )
     ecs_subnets: str = _setting("", "Subnets of a step's task, separated by commas.")
     ecs_security_groups: str = _setting("", "Its security groups, separated by commas.")

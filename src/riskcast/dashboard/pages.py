@@ -12,11 +12,11 @@ from riskcast.core.settings import Settings, read_settings
 from riskcast.dashboard import charts, data, shown
 from riskcast.lake import Lake, open_lake
 from riskcast.products import PRODUCTS, Product
-from riskcast.tables import TABLES
+from riskcast.tables.output import HEALTH
 
 REFRESH_SECONDS = 15
 SPANS = {"60 sessions": 60, "1 year": 252, "5 years": 1260, "everything": 1_000_000}
-NO_TABLE = "The table health is not written by this installation."
+BANDS = tuple(f"{end}_{level}" for level in (50, 80, 95) for end in ("lo", "hi"))
 
 
 @st.cache_resource
@@ -33,7 +33,7 @@ def _read(name: str, *arguments: Any) -> pl.DataFrame:
         "walked": lambda lake, symbol: data.walked(lake, _product(), symbol),
         "decisions": lambda lake: data.decisions(lake, _product()),
         "ledger": lambda lake: data.ledger(lake, _product()),
-        "health": lambda lake: lake.read(TABLES["health"]),
+        "health": lambda lake: lake.read(HEALTH),
     }
     return readers[name](_lake()[1], *arguments)
 
@@ -102,7 +102,7 @@ def forecast() -> None:
         recent[0]
         .join(recent[2], on="date", how="full", coalesce=True)
         .sort("date")
-        .select("date", "rv_5d", "regime_5d", "rv_5d_hat", "lo_80", "hi_80", "lo_95", "hi_95"),
+        .select("date", "rv_5d", "regime_5d", "rv_5d_hat", *BANDS),
         "Volatility of the five sessions after each day, a year's worth. Sessions before the first"
         " champion have walk-forward forecasts: made with what was known then, never published.",
     )
@@ -115,7 +115,7 @@ def forecast() -> None:
             "meaning": [meanings.get(name, "") for name in names],
         }
     )
-    shown.chart("What drives it", charts.waterfall(drivers), drivers, said.get("sentence", ""))
+    shown.chart("What drives it", charts.waterfall(drivers), drivers, row["explanation"] or "")
 
 
 def _figures(row: dict[str, Any], said: dict[str, Any]) -> None:
@@ -189,9 +189,6 @@ def health() -> None:
     table = _fresh()[0]
     st.subheader("Freshness")
     st.dataframe(table.to_pandas(), hide_index=True, width="stretch")
-    if "health" not in TABLES:
-        st.info(NO_TABLE)
-        return
     rows = _read("health")
     if rows.is_empty():
         st.info("Nothing was looked at yet: run the pipeline monitor.")

@@ -1,0 +1,8 @@
+# Bucket and key are given at init, see docs/aws.md: terraform init -backend-config=backend.hcl
+terraform {
+  backend "s3" {
+    key          = "riskcast/dev/terraform.tfstate"
+    encrypt      = true
+    use_lockfile = true
+  }
+}
