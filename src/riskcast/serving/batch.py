@@ -13,7 +13,7 @@ from riskcast.registry import LoadedModel
 from riskcast.serving.auth import PREDICT, Client, needs
 from riskcast.serving.errors import described
 from riskcast.serving.http import json_response, read_body
-from riskcast.serving.routes import faults, predicted, recorded
+from riskcast.serving.routes import faults, predicted, recorded, replayed
 from riskcast.serving.schemas import Fault, PredictRequest, PredictResponse, parse
 
 router = APIRouter()
@@ -83,7 +83,10 @@ _BODY = {
 @router.post(
     "/predict/batch",
     response_model=BatchResponse,
-    responses=faults(),
+    responses={
+        200: {"links": {"replay": replayed("$response.body#/answers/0/forecast/as_of_date")}},
+        **faults(),
+    },
     openapi_extra=_BODY,
     summary=f"Up to {MOST_ITEMS} forecasts in one request",
 )
