@@ -17,7 +17,7 @@ from riskcast.jobs.airflow_api import Airflow
 from riskcast.lake import open_lake
 from riskcast.products import DAILY_RISK
 from riskcast.registry import CHAMPION, Registry
-from riskcast.standalone import airflow_password, connected
+from riskcast.standalone import airflow_password, airflow_url, connected
 from riskcast.tables import TABLES
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -84,9 +84,7 @@ def test_a_backfill_of_ten_sessions_succeeds_and_changes_no_row(settings, block)
     before = versions(settings)
     run(settings, "airflow", "backfill", "create", "--dag-id", "market_daily",
         "--from-date", "2018-12-04", "--to-date", "2018-12-18")  # fmt: skip
-    airflow = Airflow(
-        f"http://127.0.0.1:{settings.airflow_port}", "admin", airflow_password(settings)
-    )
+    airflow = Airflow(airflow_url(settings), "admin", airflow_password(settings))
     until = time.monotonic() + 900
     while True:
         runs = airflow.run_states("market_daily")
