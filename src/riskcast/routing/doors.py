@@ -119,6 +119,7 @@ def reports_door(folder: Path, users: Path) -> str:
             default_type text/html;
             alias "{folder}/";
             index index.html;
+            autoindex on;
         }}"""
 
 
