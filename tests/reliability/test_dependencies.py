@@ -1,4 +1,4 @@
-"""A real model server whose Redis, MLflow, lake or disk fails: what it says, and how it recovers."""
+"""A real model server whose Redis, MLflow, lake or disk fails: what it says and how it recovers."""
 
 import os
 import resource

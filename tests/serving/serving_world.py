@@ -59,6 +59,32 @@ def rows(**changed: float | None) -> pl.DataFrame:
     return pl.DataFrame(data, schema_overrides=schema)
 
 
+def published(sessions=SESSIONS, **changed) -> pl.DataFrame:
+    """Champion's forecasts of these sessions as they are published."""
+    one = {
+        "symbol": "GSPC",
+        "rv_5d_hat": 0.02,
+        "rv_5d_annualised": 0.142,
+        "lo_50": 0.015,
+        "hi_50": 0.025,
+        "lo_80": 0.01,
+        "hi_80": 0.03,
+        "lo_95": 0.005,
+        "hi_95": 0.05,
+        "p_calm": 0.2,
+        "p_transition": 0.3,
+        "p_risk_off": 0.5,
+        "top_drivers": ["tv1", "lvix"],
+        "driver_effects": [0.2, 0.1],
+        "explanation": "Risk is near its usual level.",
+        "model_version": "1",
+        "slot": "champion",
+        "lineage": "{}",
+        "source": "derived",
+    } | changed
+    return pl.DataFrame([{"date": d, "known_at": known_at(d)} | one for d in sessions])
+
+
 class MemoryRows:
     """The reading half of a lake over one frame of features, broken contract or not."""
 
