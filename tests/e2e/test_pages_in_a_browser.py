@@ -10,6 +10,7 @@ import smtplib
 import sys
 from email.message import EmailMessage
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -40,8 +41,9 @@ def of_console(settings):
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    with small_stack(tmp_path_factory.mktemp("pages") / "home") as found:
+def settings():
+    # Not below pytest's own folder: each start of pytest closes that to PostgreSQL's account.
+    with TemporaryDirectory(prefix="riskcast-") as folder, small_stack(Path(folder)) as found:
         lake = open_lake(found)
         lake.write(gold.FEATURES_DAILY, rows(), EVER)
         lake.write(output.PREDICTIONS_DAILY, published(), EVER)

@@ -46,7 +46,7 @@ def api(client):
 
 
 def probe(api, method, path, mode, cases):
-    """Send so many generated requests; each answer is checked."""
+    """Send at least so many generated requests, checking each answer; return how many."""
     schema, headers = api
     without = tuple(check for check in CHECKS.get_all() if check.__name__ in NOT_MEANT)
     seen = []
@@ -62,9 +62,10 @@ def probe(api, method, path, mode, cases):
     def answered_as_described(case):
         seen.append(case.call_and_validate(headers=headers, excluded_checks=without).status_code)
 
-    answered_as_described()
-    assert seen
+    while len(seen) < cases:  # there is only one request to an operation without parameters
+        answered_as_described()
     assert max(seen) < 500
+    return len(seen)
 
 
 def test_every_described_operation_is_probed(api):
@@ -83,9 +84,10 @@ def test_answers_are_as_described(api, method, path, mode):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "mode"), BOTH)
-def test_answers_to_many_requests_are_as_described(api, method, path, mode):
+def test_answers_to_many_requests_are_as_described(api, method, path, mode, record_property):
     alone = len(OPERATIONS[method, path]) == 1
-    probe(api, method, path, mode, MANY * (2 if alone else 1))
+    sent = probe(api, method, path, mode, MANY * (2 if alone else 1))
+    record_property("requests", sent)
 
 
 LINKED = {
