@@ -76,6 +76,15 @@ def open_page(settings, chromium, request):
     """Open a path with a login; at the end, nothing may have gone wrong in the page."""
     wrong, contexts = [], []
 
+    def heard(text):
+        if "Failed to load resource" not in text:  # `answered` names the resource
+            wrong.append(text)
+
+    def answered(response):
+        # Before a login there are 401s; a browser asks any site for an icon.
+        if response.status >= 400 and response.status != 401 and "favicon" not in response.url:
+            wrong.append(f"{response.status} {response.url}")
+
     def opened(path, login=None):
         login = login or of_console(settings)
         context = chromium.new_context(
@@ -87,10 +96,8 @@ def open_page(settings, chromium, request):
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
-        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
-        page.on(
-            "response", lambda got: got.status >= 500 and wrong.append(f"{got.status} {got.url}")
-        )
+        page.on("console", lambda said: said.type == "error" and heard(said.text))
+        page.on("response", answered)
         page.goto(path)
         return page
 

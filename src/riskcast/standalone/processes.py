@@ -347,6 +347,7 @@ def _dashboard(settings: Settings, ours: Mapping[str, str]) -> Process:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "theme.primaryColor": "#0b57a4",  # Streamlit's own red is too pale to be read
     }
     script = Path(riskcast.__file__).parent / "dashboard" / "__main__.py"
     given = (part for name, value in options.items() for part in (f"--{name}", value))
