@@ -45,7 +45,11 @@ def running(*command, **environment):
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:  # MLflow waits for connections that a proxy has held
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
 
 
 def until(true, seconds):
