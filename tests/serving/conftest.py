@@ -1,5 +1,4 @@
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))  # small_model lives there
 
-from serving_world import EVER, Client, client_of, register, rows, serve
+from serving_world import EVER, Client, client_of, new_home, register, rows, serve
 from small_model import small_model
 
 from riskcast.core.settings import Settings
@@ -30,20 +29,13 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    return _settings(tmp_path, empty_database)
-
-
-def _settings(folder: Path, database: Path) -> Settings:
-    home = folder / "home"
-    home.mkdir()
-    shutil.copy(database, home / "mlflow.db")
-    return Settings(home=str(home), slot="green")
+    return new_home(tmp_path, empty_database)
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Client]:
     """A client with the default key of a running server whose champion is version 1."""
-    settings = _settings(tmp_path_factory.mktemp("world"), empty_database)
+    settings = new_home(tmp_path_factory.mktemp("world"), empty_database)
     registry = Registry(settings)
     registry.promote("daily_risk", register(registry, small_model()), who="test", why="first")
     ensure_api_key(settings)

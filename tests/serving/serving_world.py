@@ -1,11 +1,13 @@
 """A small world to serve in: two months of features, a server on a free port, a client."""
 
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -57,6 +59,32 @@ def rows(**changed: float | None) -> pl.DataFrame:
     return pl.DataFrame(data, schema_overrides=schema)
 
 
+def published(sessions=SESSIONS, **changed) -> pl.DataFrame:
+    """Champion's forecasts of these sessions as they are published."""
+    one = {
+        "symbol": "GSPC",
+        "rv_5d_hat": 0.02,
+        "rv_5d_annualised": 0.142,
+        "lo_50": 0.015,
+        "hi_50": 0.025,
+        "lo_80": 0.01,
+        "hi_80": 0.03,
+        "lo_95": 0.005,
+        "hi_95": 0.05,
+        "p_calm": 0.2,
+        "p_transition": 0.3,
+        "p_risk_off": 0.5,
+        "top_drivers": ["tv1", "lvix"],
+        "driver_effects": [0.2, 0.1],
+        "explanation": "Risk is near its usual level.",
+        "model_version": "1",
+        "slot": "champion",
+        "lineage": "{}",
+        "source": "derived",
+    } | changed
+    return pl.DataFrame([{"date": d, "known_at": known_at(d)} | one for d in sessions])
+
+
 class MemoryRows:
     """The reading half of a lake over one frame of features, broken contract or not."""
 
@@ -73,6 +101,14 @@ class MemoryRows:
     def read(self, table, *, as_of=None, all_vintages=False, version=None):
         self.reads += 1
         return self.frame if as_of is None else self.frame.filter(pl.col("known_at") <= as_of)
+
+
+def new_home(folder: Path, database: Path) -> Settings:
+    """Settings of the green slot, at home in `folder` with a copy of the MLflow database."""
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(database, home / "mlflow.db")
+    return Settings(home=str(home), slot="green")
 
 
 def register(registry: Registry, model: ServedModel) -> str:

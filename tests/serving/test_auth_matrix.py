@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
-from serving_world import MemoryRows, rows, serve
+from serving_world import MemoryRows, new_home, rows, serve
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -62,9 +62,7 @@ HOLDERS = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, empty_database):
-    from conftest import _settings
-
-    settings = _settings(tmp_path_factory.mktemp("matrix"), empty_database)
+    settings = new_home(tmp_path_factory.mktemp("matrix"), empty_database)
     everything = tuple(SCOPES)
     keys = {
         "none": "",

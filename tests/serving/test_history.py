@@ -5,7 +5,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from serving_world import EVER, LAST, SESSIONS, client_of, known_at, register, rows, serve, until
+from serving_world import (
+    EVER,
+    LAST,
+    SESSIONS,
+    client_of,
+    known_at,
+    published,
+    register,
+    rows,
+    serve,
+    until,
+)
 from small_model import small_model
 
 from riskcast.core.settings import Settings
@@ -20,31 +31,6 @@ from riskcast.tables import gold
 from riskcast.tables.output import PREDICTIONS_DAILY
 
 PATH = "/predictions/history"
-
-
-def published(sessions=SESSIONS, **changed):
-    one = {
-        "symbol": "GSPC",
-        "rv_5d_hat": 0.02,
-        "rv_5d_annualised": 0.142,
-        "lo_50": 0.015,
-        "hi_50": 0.025,
-        "lo_80": 0.01,
-        "hi_80": 0.03,
-        "lo_95": 0.005,
-        "hi_95": 0.05,
-        "p_calm": 0.2,
-        "p_transition": 0.3,
-        "p_risk_off": 0.5,
-        "top_drivers": ["tv1", "lvix"],
-        "driver_effects": [0.2, 0.1],
-        "explanation": "Risk is near its usual level.",
-        "model_version": "1",
-        "slot": "champion",
-        "lineage": "{}",
-        "source": "derived",
-    } | changed
-    return pl.DataFrame([{"date": d, "known_at": known_at(d)} | one for d in sessions])
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,9 @@ PORT_SETTINGS = (
     "airflow_port",
     "mlflow_port",
     "redis_port",
+    "dashboard_port",
+    "inbox_port",
+    "smtp_port",
 )
 
 

@@ -21,7 +21,16 @@ from websockets.sync.client import connect
 from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
 from riskcast.jobs.airflow_api import Airflow
-from riskcast.standalone import airflow_password, connected, down, launch, postgres, status, up
+from riskcast.standalone import (
+    airflow_password,
+    airflow_url,
+    connected,
+    down,
+    launch,
+    postgres,
+    status,
+    up,
+)
 from riskcast.standalone.health import fault
 from riskcast.standalone.layout import Layout, mlflow_password
 from riskcast.standalone.leftovers import remains
@@ -39,8 +48,10 @@ SERVERS = (
     "airflow-triggerer",
     "blue",
     "green",
+    "inbox",
     "nginx",
     "rollout-watch",
+    "dashboard",
 )
 HEARTBEATS = {
     "airflow-scheduler": "scheduler",
@@ -99,7 +110,7 @@ def test_status_says_everything_of_a_running_stack(settings):
     said = json.loads(json.dumps(status(settings)))
     assert said["state"] == "running"
     assert said["api_url"] == f"http://127.0.0.1:{settings.api_port}"
-    assert said["airflow_url"] == f"http://127.0.0.1:{settings.airflow_port}"
+    assert said["airflow_url"] == f"http://127.0.0.1:{settings.api_port}/airflow/"
     assert said["mlflow_url"] == f"http://127.0.0.1:{settings.api_port}/mlflow/"
     assert (said["champion"], said["active_slot"], said["last_session"]) == (None, "blue", None)
     servers = {p["name"]: p for p in said["processes"] if not p["once"]}
@@ -162,7 +173,7 @@ def test_redis_wants_its_password_and_listens_on_loopback_only(settings):
 
 
 def test_airflow_has_the_dags_of_the_repository_and_refuses_a_wrong_password(settings):
-    url = f"http://127.0.0.1:{settings.airflow_port}"
+    url = airflow_url(settings)
     airflow = Airflow(url, "admin", airflow_password(settings))
     for dag in ("market_daily", "train_daily_risk"):
         airflow.await_dag(dag, seconds=60)
@@ -280,7 +291,7 @@ def is_back(settings, supervisor, process, old, killed_at):
     if key is None:
         return True
     # The server's figures lag: only a heartbeat made after the kill counts.
-    said = json.loads(get(settings, "/api/v2/monitor/health", "airflow_port")[2])[key]
+    said = json.loads(get(settings, "/airflow/api/v2/monitor/health", "airflow_port")[2])[key]
     beat = datetime.fromisoformat(said[f"latest_{key}_heartbeat"])
     return beat.timestamp() > killed_at + 1
 

@@ -10,7 +10,7 @@ from riskcast.cli.data import END, START
 from riskcast.cli.door import client_settings
 from riskcast.cli.progress import console, display
 from riskcast.core.clock import seconds
-from riskcast.core.settings import LOOPBACK, Settings
+from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.pipelines import Pipeline, pipeline
 
@@ -63,11 +63,9 @@ def _here(settings: Settings, asked: Pipeline, cut: list[Window]) -> None:
 
 def _in_airflow(settings: Settings, asked: Pipeline, cut: list[Window], *, again: bool) -> None:
     from riskcast.jobs.airflow_api import Airflow
-    from riskcast.standalone import airflow_password
+    from riskcast.standalone import airflow_password, airflow_url
 
-    airflow = Airflow(
-        f"http://{LOOPBACK}:{settings.airflow_port}", "admin", airflow_password(settings)
-    )
+    airflow = Airflow(airflow_url(settings), "admin", airflow_password(settings))
     airflow.await_dag(asked.name)
     # Airflow names an interval by its start.
     made = airflow.create_backfill(asked.name, cut[0].start, cut[-1].start, again=again)

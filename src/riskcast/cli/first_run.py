@@ -51,7 +51,7 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
     from riskcast.jobs.airflow_api import Airflow
     from riskcast.lake import open_lake
     from riskcast.serving.auth import ensure_api_key
-    from riskcast.standalone import airflow_password, connected, up
+    from riskcast.standalone import airflow_password, airflow_url, connected, up
 
     ensure_api_key(settings)
     spent = {"start": seconds()}
@@ -59,9 +59,7 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
     spent["start"] = seconds() - spent["start"]
     client = connected(settings)
     window = history(Ports(client))
-    airflow = Airflow(
-        f"http://{LOOPBACK}:{settings.airflow_port}", "admin", airflow_password(settings)
-    )
+    airflow = Airflow(airflow_url(settings), "admin", airflow_password(settings))
     for pipeline in FIRST_RUN:
         began = seconds()
         console.print(f"[bold]{pipeline.name}[/bold]  to {window.end:%Y-%m-%d}, by Airflow")

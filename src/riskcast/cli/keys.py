@@ -1,4 +1,4 @@
-"""Commands on API keys: create, list and revoke."""
+"""Commands on API keys and on the certificate of https."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from riskcast.cli.progress import console
 from riskcast.core.settings import read_settings
 
-keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+keys = typer.Typer(help="API keys, and a certificate for https.", no_args_is_help=True)
 
 
 @keys.command("create")
@@ -45,6 +45,25 @@ def revoke(name: Annotated[str, typer.Argument(help="Whose key.")]) -> None:
 
     revoke_key(read_settings(), name)
     console.print(f"the key of {name} opens nothing any more")
+
+
+@keys.command("tls")
+def tls(
+    name: Annotated[
+        list[str] | None, typer.Argument(help="Names and addresses under which clients come.")
+    ] = None,
+    days: Annotated[int, typer.Option(help="Days until the certificate expires.")] = 397,
+) -> None:
+    """Make a certificate for https, signed by a local authority that clients can trust.
+
+    Run it again to renew: the authority stays. A running nginx takes it at `riskcast down`, `up`.
+    """
+    from riskcast.standalone.tls import issue
+
+    issued = issue(read_settings().keys_path, ("localhost", "127.0.0.1", *(name or ())), days)
+    typer.echo(f"export RISKCAST_TLS_CERTIFICATE={issued.certificate}")
+    typer.echo(f"export RISKCAST_TLS_KEY={issued.key}")
+    console.print(f"clients trust it by {issued.authority}, as in curl --cacert", soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:

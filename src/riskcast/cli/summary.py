@@ -124,7 +124,8 @@ def urls(settings: Settings) -> str:
     return "\n".join(
         [
             f"API       http://{host}:{settings.api_port}  (docs at /docs)",
-            f"Airflow   http://{host}:{settings.airflow_port}  user admin",
+            f"Airflow   http://{host}:{settings.api_port}/airflow/  user admin, password in "
+            "airflow-admin",
             f"MLflow    http://{host}:{settings.api_port}/mlflow/  user admin, password in "
             "mlflow-admin",
             f"Dashboard http://{host}:{settings.api_port}/dashboard/  user admin, password in "

@@ -126,7 +126,7 @@ def _figures(row: dict[str, Any], said: dict[str, Any]) -> None:
     columns[3].metric("Session", str(row["date"]))
     served = said.get("model", {}).get("version", "")
     where = f"answered by {said['slot']} with version {served}" if said else "not answered now"
-    st.caption(f"Published by version {row['model_version']}, {where}.")
+    shown.small(f"Published by version {row['model_version']}, {where}.")
 
 
 def regimes() -> None:

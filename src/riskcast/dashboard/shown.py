@@ -11,12 +11,17 @@ def chart(title: str, figure: go.Figure, table: pl.DataFrame, note: str = "") ->
     """Show a chart, and its numbers as a table and as CSV for who cannot or will not look."""
     st.subheader(title)
     if note:
-        st.caption(note)
+        small(note)
     if table.is_empty():
         st.info("Nothing yet.")
         return
     st.plotly_chart(figure, width="stretch", key=title)
     numbers(title, table)
+
+
+def small(text: str) -> None:
+    """Show text that matters less; unlike Streamlit's caption it is dark enough to be read."""
+    st.markdown(f":small[{text}]")
 
 
 def numbers(title: str, table: pl.DataFrame) -> None:
@@ -42,4 +47,4 @@ def banner(*, simulated: bool, clock: str, now: str, stale: list[str], fault: st
             icon=":material/science:",
         )
     else:
-        st.caption(f"Clock: {clock}, {now}")
+        small(f"Clock: {clock}, {now}")

@@ -25,7 +25,7 @@ class Airflow:
     Parameters
     ----------
     url : str
-        Address of the API server, e.g. ``http://127.0.0.1:8085``.
+        Address of the API server, e.g. ``http://127.0.0.1:8085/airflow``.
     user, password : str
         Login of a user that may trigger DAGs.
     timeout : float

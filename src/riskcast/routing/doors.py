@@ -61,6 +61,23 @@ def mlflow_door(server: str) -> str:
         }}"""
 
 
+def airflow_door(server: str) -> str:
+    """Return the locations of Airflow's UI and API at `server`, which asks for a login.
+
+    Its API for tasks stays inside: they reach it at its own port.
+    """
+    return f"""location = /airflow {{ return 308 /airflow/; }}
+        location /airflow/execution/ {{ return 404; }}
+        location /airflow/ {{
+            limit_req zone=pages burst=300 nodelay;
+            client_max_body_size 1m;
+            proxy_read_timeout 60s;
+            proxy_next_upstream off;
+            proxy_intercept_errors off;
+            proxy_pass http://{server};
+        }}"""
+
+
 def dashboard_door(server: str, users: Path) -> str:
     """Return the locations of the dashboard at `server`, for who is in the file `users`."""
     return f"""location = /dashboard {{ return 308 /dashboard/; }}

@@ -13,8 +13,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from riskcast.core.clock import seconds
@@ -217,19 +219,21 @@ class NginxRouter:
 
     def _await_steady(self, product: str, slot: str) -> None:
         """Wait until the slot has answered on its own address for a while without a break."""
-        address = f"http://{self._site.address(slot)}/health"
+        address = self._site.address(slot)
         until, since = seconds() + self._patience + self._steady, seconds()
-        while True:
-            if _look(address).slot != slot:
-                since = seconds() + LOOK_EVERY
-            if seconds() - since >= self._steady:
-                return
-            if seconds() > until:
-                raise StackError(
-                    f"{product} was not sent to {slot}: {address} did not answer steadily as "
-                    f"{slot} for {self._steady:g} s; is {slot} running? See `riskcast logs`"
-                )
-            time.sleep(LOOK_EVERY)
+        # One connection for all looks: it breaks with the server, however soon that is back.
+        with closing(HTTPConnection(address, timeout=2.0)) as connection:
+            while True:
+                if _answering(connection) != slot:
+                    since = seconds() + LOOK_EVERY
+                if seconds() - since >= self._steady:
+                    return
+                if seconds() > until:
+                    raise StackError(
+                        f"{product} was not sent to {slot}: {address} did not answer steadily as "
+                        f"{slot} for {self._steady:g} s; is {slot} running? See `riskcast logs`"
+                    )
+                time.sleep(LOOK_EVERY)
 
     def _await(self, product: str, what: str, done: Callable[[_Seen], bool]) -> None:
         """Wait until nginx itself shows the change."""
@@ -243,6 +247,18 @@ class NginxRouter:
                     f"{self._patience:g} s; is nginx running with this folder? The change is undone"
                 )
             time.sleep(LOOK_EVERY)
+
+
+def _answering(connection: HTTPConnection) -> str:
+    """Return the slot that answers on the connection, empty if none does or it had broken."""
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, HTTPException):
+        connection.close()  # the next request opens another
+        return ""
+    return answer.headers.get(SLOT_HEADER, "") if answer.status == 200 else ""
 
 
 def _look(address: str) -> _Seen:

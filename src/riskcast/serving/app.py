@@ -71,6 +71,7 @@ def create_app(
         lifespan=_tended,
         docs_url=None,  # ours needs no internet
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # what links call an operation
         redirect_slashes=False,  # one path each; a redirect would drop the body of some clients
     )
     traffic = open_router(settings)

@@ -13,12 +13,13 @@ from riskcast.registry import LoadedModel
 from riskcast.serving.auth import PREDICT, Client, needs
 from riskcast.serving.errors import described
 from riskcast.serving.http import json_response, read_body
-from riskcast.serving.routes import faults, predicted, recorded
+from riskcast.serving.routes import faults, predicted, recorded, replayed
 from riskcast.serving.schemas import Fault, PredictRequest, PredictResponse, parse
 
 router = APIRouter()
 MOST_ITEMS = 100
 MAX_BATCH_BODY = 1024 * 1024
+_TOO_LARGE = "Send fewer items in one request, each with only the features that differ."
 
 
 class BatchRequest(BaseModel):
@@ -82,7 +83,10 @@ _BODY = {
 @router.post(
     "/predict/batch",
     response_model=BatchResponse,
-    responses=faults(),
+    responses={
+        200: {"links": {"replay": replayed("$response.body#/answers/0/forecast/as_of_date")}},
+        **faults(),
+    },
     openapi_extra=_BODY,
     summary=f"Up to {MOST_ITEMS} forecasts in one request",
 )
@@ -90,7 +94,7 @@ async def predict_batch(
     request: Request, client: Annotated[Client, Depends(needs(PREDICT))]
 ) -> Response:
     """Answer each item as /predict would; a malformed request is refused as a whole."""
-    asked = parse(BatchRequest, await read_body(request, MAX_BATCH_BODY))
+    asked = parse(BatchRequest, await read_body(request, MAX_BATCH_BODY, _TOO_LARGE))
     loaded = request.state.model = request.app.state.live.current_model()
     answers = []
     for i, item in enumerate(asked.items):

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from riskcast.core.clock import Clock
-from riskcast.core.errors import FeatureMissing, NoSuchSession
+from riskcast.core.errors import FeatureMissing, NoSuchSession, TableMissing
 from riskcast.lake.base import Lake
 from riskcast.online.base import FeatureRow
 from riskcast.tables import Kind, Table, gold
@@ -60,8 +60,12 @@ class LakeFeatures:
         ------
         FeatureMissing
             If nothing is stored for the symbol.
+        TableMissing
+            If the table was there and is gone; what was seen of it stays.
         """
         version = self._lake.version(self._table)
+        if version is None and self._seen.version is not None:
+            raise TableMissing(f"{self._table.name} has gone from the lake; is its folder there?")
         if version is None or version != self._seen.version:
             self._seen = self._look(version)
         newest = self._seen.newest
@@ -76,12 +80,16 @@ class LakeFeatures:
         ------
         NoSuchSession
             If nothing is stored for that date.
+        TableMissing
+            If its row was there and is gone.
         """
         if session not in self.sessions:
             raise NoSuchSession(f"no features of {self._symbol} are stored for {session}")
         frame = self._lake.read(self._table, as_of=self.sessions[session])
-        own = (pl.col("symbol") == self._symbol) & (pl.col("date") == session)
-        return self._row(frame.filter(own).row(0, named=True))
+        own = frame.filter((pl.col("symbol") == self._symbol) & (pl.col("date") == session))
+        if own.is_empty():
+            raise TableMissing(f"{self._table.name} has no row of {session} any more")
+        return self._row(own.row(0, named=True))
 
     def check_session(self, asked: date, latest: date) -> None:
         """Raise NoSuchSession, naming the date to ask for, unless `asked` can be replayed."""

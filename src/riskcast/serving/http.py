@@ -46,8 +46,12 @@ def error_response(
     return json_response({"error": fault}, status, headers)
 
 
-async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """Return the body.
+async def read_body(
+    request: Request,
+    limit: int = MAX_BODY,
+    fix: str = "Send only the features that differ from the stored ones.",
+) -> bytes:
+    """Return the body; `fix` tells who sends too much what to do.
 
     Raises
     ------
@@ -58,12 +62,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise Refusal(
-                413,
-                "body-too-large",
-                f"the body has more than {limit} bytes",
-                "Send only the features that differ from the stored ones.",
-            )
+            raise Refusal(413, "body-too-large", f"the body has more than {limit} bytes", fix)
         parts.append(part)
     return b"".join(parts)
 

@@ -157,6 +157,9 @@ class Alerts:
             raise SpoolFailed(f"{self._folder} cannot be written: {error}") from error
 
 
+_CHECKED = {"operationId": "drift_check", "description": "What the alert rests on."}
+
+
 @router.get(
     "/check",
     response_model=DriftResponse,
@@ -175,7 +178,7 @@ async def drift_check(
 @router.post(
     "/alert",
     response_model=AlertResponse,
-    responses=faults(),
+    responses={200: {"links": {"checks": _CHECKED}}, **faults()},
     openapi_extra={
         "requestBody": {
             "required": False,

@@ -57,10 +57,27 @@ _BODY = {
 }
 
 
+_SESSION = "$response.body#/as_of_date"
+_PUBLISHED = {
+    "operationId": "predictions_history",
+    "parameters": {"start": _SESSION, "end": _SESSION},
+    "description": "What was published for the session.",
+}
+
+
+def replayed(session: str) -> dict[str, Any]:
+    """Return OpenAPI's link to the forecast of a session, given as an expression."""
+    return {
+        "operationId": "predict",
+        "requestBody": {"as_of_date": session},
+        "description": "The forecast as the model would give it now, from what was known then.",
+    }
+
+
 @router.post(
     "/predict",
     response_model=PredictResponse,
-    responses=faults(),
+    responses={200: {"links": {"published": _PUBLISHED, "replay": replayed(_SESSION)}}, **faults()},
     openapi_extra=_BODY,
     summary="Forecast realised volatility of the next five sessions",
 )
@@ -101,7 +118,10 @@ async def predicted(
 @router.get(
     "/predictions/history",
     response_model=HistoryResponse,
-    responses=faults(401, 403, 422, 503),
+    responses={
+        200: {"links": {"replay": replayed("$response.body#/predictions/0/date")}},
+        **faults(401, 403, 422, 503),
+    },
     summary="Forecasts that were published",
 )
 async def predictions_history(

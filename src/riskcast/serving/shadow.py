@@ -149,11 +149,18 @@ class Sink:
         }
 
 
+_OUTCOMES = {"operationId": "mirrored", "description": "What came of it."}
+
+
 @router.post(
     "/mirror",
     status_code=202,
     response_model=Taken,
-    responses={**_FAULTS, 413: {"model": ErrorResponse, "description": "The body is too large."}},
+    responses={
+        202: {"links": {"outcomes": _OUTCOMES}},
+        **_FAULTS,
+        413: {"model": ErrorResponse, "description": "The body is too large."},
+    },
     summary="Score a copy of a request in the background",
 )
 async def mirror(request: Request, _client: Annotated[Client, Depends(needs(PREDICT))]) -> Response:

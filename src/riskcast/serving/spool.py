@@ -28,6 +28,7 @@ SUFFIX = ".jsonl"
 SYNC_EVERY = 1.0  # seconds
 SEAL_AFTER = 60.0  # seconds since a segment was begun
 SEAL_BYTES = 16 * 1024 * 1024
+ROOM_BYTES = 64 * 1024  # that must be free before a full disk counts as writable again
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ class Spool:
     def _keep(self) -> None:
         """Sync what was written and seal what is old, until stopped."""
         while not self._stopped.wait(SYNC_EVERY):
+            if self.fault and self._room():
+                self.fault = ""
             with self._lock:
                 file, size = self._file, self._size
                 aged = seconds() - self._begun > self._seal_after or size > SEAL_BYTES
@@ -128,6 +131,19 @@ class Spool:
             else:
                 self._sync(file)
                 self._synced = size
+
+    def _room(self) -> bool:
+        """Whether there is room again: whoever is not ready may never be asked to answer."""
+        probe = self._folder / f"{uuid4().hex}.draft"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with probe.open("xb") as file:
+                os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+        except OSError:
+            return False
+        finally:
+            probe.unlink(missing_ok=True)
+        return True
 
     def _close(self, file: int) -> None:
         self._sync(file)

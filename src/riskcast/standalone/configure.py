@@ -12,7 +12,14 @@ from pathlib import Path
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import LOOPBACK, Settings
-from riskcast.routing.doors import Tls, dashboard_door, inbox_door, mlflow_door, reports_door
+from riskcast.routing.doors import (
+    Tls,
+    airflow_door,
+    dashboard_door,
+    inbox_door,
+    mlflow_door,
+    reports_door,
+)
 from riskcast.routing.nginx import render, site_of
 from riskcast.standalone import postgres
 from riskcast.standalone.layout import Layout, repository
@@ -90,6 +97,7 @@ def _nginx(settings: Settings, layout: Layout, tell: Callable[[str], None]) -> N
         # With TLS the plain port is for this machine's own clients.
         listen=f"{LOOPBACK if settings.tls_certificate else settings.host}:{settings.api_port}",
         doors=(
+            airflow_door(f"{LOOPBACK}:{settings.airflow_port}"),
             mlflow_door(f"{LOOPBACK}:{settings.mlflow_port}"),
             dashboard_door(f"{LOOPBACK}:{settings.dashboard_port}", users),
             inbox_door(f"{LOOPBACK}:{settings.inbox_port}"),

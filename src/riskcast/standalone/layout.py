@@ -22,6 +22,7 @@ from riskcast.standalone.secrets import secret, write_private
 # sun_path holds 108 bytes; PostgreSQL adds /.s.PGSQL.5432.lock to the folder.
 LONGEST_SOCKET_FOLDER = 80
 MLFLOW_PATH = "/mlflow"  # of its UI and API, at its own port and behind nginx
+AIRFLOW_PATH = "/airflow"  # likewise
 MLFLOW_ADMIN, MLFLOW_READER = "admin", "reader"
 
 
@@ -168,6 +169,18 @@ def airflow_password_file(layout: Layout) -> Path:
     if not path.exists():
         write_private(path, json.dumps({"admin": secret(layout.keys, "airflow-admin")}) + "\n")
     return path
+
+
+def door_url(settings: Settings) -> str:
+    """Return where browsers of this machine reach nginx."""
+    if settings.tls_certificate:
+        return f"https://{LOOPBACK}:{settings.tls_port}"
+    return f"http://{LOOPBACK}:{settings.api_port}"
+
+
+def airflow_url(settings: Settings) -> str:
+    """Return where this machine's clients reach Airflow: its own port, under its path."""
+    return f"http://{LOOPBACK}:{settings.airflow_port}{AIRFLOW_PATH}"
 
 
 def airflow_password(settings: Settings) -> str:

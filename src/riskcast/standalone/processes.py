@@ -13,12 +13,15 @@ from riskcast.core.settings import LOOPBACK, PREFIX, Settings
 from riskcast.standalone import postgres
 from riskcast.standalone.health import Answers, Ended, Health, Http, Runs
 from riskcast.standalone.layout import (
+    AIRFLOW_PATH,
     MLFLOW_ADMIN,
     MLFLOW_PATH,
     MLFLOW_READER,
     Layout,
     airflow_password_file,
+    airflow_url,
     connected,
+    door_url,
     mlflow_password,
     repository,
     wheel,
@@ -208,7 +211,7 @@ def _mlflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tupl
 
 def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tuple[Process, ...]:
     environment = {**ours, **airflow_environment(settings, layout)}
-    monitor = f"http://{LOOPBACK}:{settings.airflow_port}/api/v2/monitor/health"
+    monitor = f"{airflow_url(settings)}/api/v2/monitor/health"
     migrate = Process(
         "airflow-migrate",
         _python("airflow", "db", "migrate"),
@@ -257,7 +260,6 @@ def _airflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tup
 def airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     """Return Airflow's configuration; the password of its database is in PGPASSFILE."""
     root, keys = repository(), layout.keys
-    url = f"http://{LOOPBACK}:{settings.airflow_port}"
     options = {
         "core": {
             "executor": "LocalExecutor",
@@ -268,7 +270,8 @@ def airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
             "fernet_key": secret(keys, "airflow-fernet", fernet_key),
             "simple_auth_manager_users": "admin:admin",
             "simple_auth_manager_passwords_file": str(airflow_password_file(layout)),
-            "execution_api_server_url": f"{url}/execution/",
+            # Not through nginx: tasks must go on while it is down.
+            "execution_api_server_url": f"{airflow_url(settings)}/execution/",
         },
         # The same driver both ways; Airflow would look for another one otherwise.
         "database": {
@@ -278,7 +281,7 @@ def airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         "api": {
             "host": LOOPBACK,
             "port": settings.airflow_port,
-            "base_url": url,
+            "base_url": f"{door_url(settings)}{AIRFLOW_PATH}",
             "workers": "1",
             "secret_key": secret(keys, "airflow-api"),
         },
@@ -356,6 +359,7 @@ def _dashboard(settings: Settings, ours: Mapping[str, str]) -> Process:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "theme.primaryColor": "#0b57a4",  # Streamlit's own red is too pale to be read
     }
     script = Path(riskcast.__file__).parent / "dashboard" / "__main__.py"
     given = (part for name, value in options.items() for part in (f"--{name}", value))

@@ -12,7 +12,7 @@ from riskcast.products import PRODUCTS
 from riskcast.products.spec import Product
 from riskcast.routing import open_router
 from riskcast.standalone.health import Ended, fault
-from riskcast.standalone.layout import MLFLOW_PATH, Layout, connected
+from riskcast.standalone.layout import AIRFLOW_PATH, MLFLOW_PATH, Layout, connected
 from riskcast.standalone.processes import Process, declare
 from riskcast.standalone.supervisor import State, Supervisor
 
@@ -42,7 +42,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "state": state,
         "home": str(layout.home),
         "api_url": f"http://{LOOPBACK}:{settings.api_port}",
-        "airflow_url": f"http://{LOOPBACK}:{settings.airflow_port}",
+        "airflow_url": f"http://{LOOPBACK}:{settings.api_port}{AIRFLOW_PATH}/",
         "mlflow_url": f"http://{LOOPBACK}:{settings.api_port}{MLFLOW_PATH}/",
         **next(iter(products.values())),
         "products": products,
