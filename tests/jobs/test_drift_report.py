@@ -22,8 +22,10 @@ REGIMES = ("calm", "transition", "risk_off")
 
 
 def tables(rng):
+    simulated = pl.Series([[]] * COUNT, dtype=pl.List(pl.String))
     features = pl.DataFrame(
-        {"date": DAYS, "known_at": AT} | {name: rng.normal(size=COUNT) for name in NAMES}
+        {"date": DAYS, "known_at": AT, "simulated": simulated}
+        | {name: rng.normal(size=COUNT) for name in NAMES}
     )
     labels = pl.DataFrame(
         {

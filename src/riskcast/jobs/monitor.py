@@ -16,6 +16,7 @@ from riskcast.core.window import Window
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.losses import with_losses
 from riskcast.evaluation.walk_forward import candidate_path, schedule
+from riskcast.features.daily import build_features
 from riskcast.lake.rows import inside
 from riskcast.models.base import Design
 from riskcast.monitoring import series
@@ -23,6 +24,7 @@ from riskcast.monitoring.findings import ALARM, OK, Finding, health_rows
 from riskcast.monitoring.freshness import freshness
 from riskcast.monitoring.realised import live_losses, realised, skill
 from riskcast.monitoring.response import Brake, decide
+from riskcast.monitoring.skew import skew
 from riskcast.monitoring.watch import Live, guard
 from riskcast.products import Product
 
@@ -80,10 +82,13 @@ def check(
     losses: pl.DataFrame,
     decisions: pl.DataFrame,
     health: pl.DataFrame,
+    market: pl.DataFrame,
+    macro: pl.DataFrame,
     *,
     product: Product,
     settings: Settings,
     window: Window,
+    asset: str,
 ) -> pl.DataFrame:
     """Return what was found at each session of the window, rows of `health`.
 
@@ -99,8 +104,11 @@ def check(
     except NotEnoughHistory as error:
         found.append(Finding("drift", "all", window.end, None, None, OK, str(error)))
         return health_rows(product.name, found)
-    drifted = list(series.watch(features, labels, losses, recipe, due, settings))
-    found += drifted
+    if due:
+        pooled = tuple(dict.fromkeys(c for m in recipe.pool for c in recipe.candidate(m).columns))
+        rebuilt = build_features(market, macro, asset=asset)
+        found += skew(features, rebuilt.select("date", *pooled), pooled, due)
+    found += series.watch(features, labels, losses, recipe, due, settings)
     live = Live.of(losses, recipe)
     for at in due:
         found += _live(predictions, labels, losses, decisions, live, at, recipe, settings)

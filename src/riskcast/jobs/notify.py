@@ -23,12 +23,13 @@ CHAMPION = "champion"
 DRAWN = 63  # sessions
 # What the reader is to do, by check, from the most urgent.
 ADVICE = {
-    "rollback": "Rollback asked for: the champion fails grossly",
+    "rollback": "Check the rollback: the champion failed grossly and had to go",
     "guardrail": "Watch the champion: its losses are grossly worse",
     "freshness": "Find the source: data are stale",
+    "skew": "Rebuild the features: stored ones are not what the bars give",
     "missing": "Find the source: values are missing",
-    "retrain": "Retraining asked for: the market has left the model's past",
-    "drift": "No action: drift is on record",
+    "retrain": "Await the retraining: the market has left the model's past",
+    "drift": "Read forecasts with care: the market has left the model's past",
     "skill": "Review the model: forecasts are worse than promised",
 }
 
