@@ -316,6 +316,11 @@ class Settings:
         return self.home_path / "reports"
 
     @property
+    def alerts_path(self) -> Path:
+        """Folder of alerts that clients asked for and nobody has sent yet."""
+        return self.home_path / "alerts"
+
+    @property
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a 0600 file."""
         return self.home_path / "keys"

@@ -43,6 +43,11 @@ def replace(path: Path, text: str) -> None:
     beside.replace(path)
 
 
+def back() -> str:
+    """Return the link to all pages."""
+    return f"<section style='{STYLE}'><a href='{INDEX}'>All reports</a></section>"
+
+
 def verdicts(latest: pl.DataFrame, product: Product, day: date) -> str:
     """Return the section of what was found at a session, the worst on top."""
     order = pl.col("verdict").replace_strict({"alarm": 0, "warn": 1, "ok": 2})
@@ -51,8 +56,7 @@ def verdicts(latest: pl.DataFrame, product: Product, day: date) -> str:
         for r in latest.sort(order, "check", "subject").iter_rows(named=True)
     ]
     return (
-        f"<section style='{STYLE}'><p><a href='{INDEX}'>All reports</a></p>"
-        f"<h1>{escape(product.name)} {day}</h1>"
+        f"<section style='{STYLE}'><h1>{escape(product.name)} {day}</h1>"
         "<p>Verdicts against bounds from each series' own past. The tests further below hold the "
         "same sessions against one fixed limit for all, which persistent series pass most weeks; "
         f"nothing follows from those.</p>{table(('check', 'subject', 'verdict', 'why'), rows)}"
@@ -102,6 +106,14 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
         for row in rows
     )
     return f"<table style='border-collapse:collapse'><tr>{top}</tr>{body}</table>"
+
+
+def alone(body: str) -> str:
+    """Return sections of our own as a whole page."""
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Report</title></head>"
+        f"<body>{body}</body></html>"
+    )
 
 
 def index(folder: Path, health: pl.DataFrame, quality_suffix: str) -> str:

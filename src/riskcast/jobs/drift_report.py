@@ -52,7 +52,7 @@ def report(
     mine = predictions.filter(pl.col("slot") == CHAMPION).sort("date")
     scored = _outcomes(mine, labels)
     latest = found.filter(pl.col("at") == judged["at"].max())
-    top = page.verdicts(latest, product, day) + page.drivers(driver_shares(mine))
+    top = page.back() + page.verdicts(latest, product, day) + page.drivers(driver_shares(mine))
     if scored.height >= FEWEST:
         html, figures = _quality(scored)
         top += page.quality(figures, f"{name}{QUALITY}.html", scored.height)
@@ -115,6 +115,11 @@ def _quality(scored: pl.DataFrame) -> tuple[str, dict[str, list[dict[str, object
     rows = Dataset.from_pandas(scored.to_pandas(), data_definition=definition)
     run = Report(presets).run(rows, None)
     return str(run.get_html_str(as_iframe=False)), run.dict()
+
+
+def page_of(settings: Settings, product: Product, day: date) -> Path:
+    """Return where the page of a session is, or would be."""
+    return settings.reports_path / f"{product.name}-{day}.html"
 
 
 def newest(settings: Settings, product: Product) -> Path | None:

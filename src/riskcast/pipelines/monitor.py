@@ -58,7 +58,6 @@ MONITOR = Pipeline(
                 output.HEALTH.as_of(),
                 output.PREDICTIONS_DAILY.as_of(),
                 gold.LABELS_DAILY.as_of(),
-                output.DEPLOYMENTS.as_of(),
             ),
             uses=("settings", "lake", "window"),
             product=DAILY_RISK,

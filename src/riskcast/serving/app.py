@@ -78,7 +78,7 @@ def create_app(
     state.live, state.keys = live, Keys(settings.keys_path)
     state.spool, state.shadow = Spool(settings.spool_path / settings.slot), Sink(live)
     state.drift = monitoring.Drift(lake, TABLES.get("health"), product.name)
-    state.alerts = monitoring.Alerts(settings.home_path / "alerts")
+    state.alerts = monitoring.Alerts(settings.alerts_path)
     state.streams = Streams(live, lake, lambda: traffic.active(product.name))
     state.doorman = sockets.Doorman()
     state.metrics = Metrics(live)
