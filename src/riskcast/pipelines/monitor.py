@@ -52,6 +52,14 @@ MONITOR = Pipeline(
             product=DAILY_RISK,
         ),
         Step(
+            "cloudwatch",
+            "riskcast.jobs.cloudwatch:publish",
+            reads=(output.HEALTH.as_of(),),
+            uses=("settings", "window"),
+            product=DAILY_RISK,
+            live_only=True,
+        ),
+        Step(
             "notify",
             "riskcast.jobs.notify:notify",
             reads=(
