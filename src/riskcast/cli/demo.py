@@ -24,7 +24,7 @@ from riskcast.pipelines import FIRST_RUN, MARKET_DAILY, PIPELINES, Pipeline, pip
 from riskcast.runner import Ports, StepReport, run_pipeline
 from riskcast.tables.output import DECISIONS, DEPLOYMENTS, HEALTH
 
-BEGINNING = date(2008, 1, 1)  # enough to train, judge drift and calibrate; a third of the time
+BEGINNING = date(1960, 1, 1)
 SHIFT = date(2018, 10, 1)
 FACTOR = 4.0  # times every move of the market
 WEEKS = 12

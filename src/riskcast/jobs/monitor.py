@@ -29,6 +29,7 @@ from riskcast.monitoring.watch import Live, guard
 from riskcast.products import Product
 
 CHAMPION = "champion"
+UNSOUND = ("freshness", "missing", "skew")
 
 
 def score(
@@ -163,7 +164,13 @@ def _follow(
     window: Window,
     settings: Settings,
 ) -> list[Finding]:
-    """Return what follows from the alarms, held back by cool-down and budget."""
+    """Return what follows from the alarms, held back by cool-down and budget.
+
+    Data that are stale, missing or not what the bars give may drift for that reason alone, and
+    nothing good is fitted to them: no retraining on such a session.
+    """
+    found = list(found)
+    unsound = {f.at for f in found if f.check in UNSOUND and f.verdict == ALARM}
     earlier = health.filter(pl.col("at") <= window.start, pl.col("verdict") == ALARM)
     brake = Brake(int(settings.cool_down), int(settings.retrains))
     made = []
@@ -173,7 +180,7 @@ def _follow(
             for f in found
             if f.check == check_
             and f.verdict == ALARM
-            and (check_ != "drift" or f.subject == "all")
+            and (check_ != "drift" or (f.subject == "all" and f.at not in unsound))
         }
         before = earlier.filter(pl.col("check") == action)["at"].to_list()
         for at in decide(causes, sessions, before, brake):
