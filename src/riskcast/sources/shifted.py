@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
 from riskcast.core.window import Window
 from riskcast.sources.base import Source
 
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 PRICES = ("open", "high", "low", "close")
 
 
@@ -30,8 +31,8 @@ class ShiftedSource:
 
     def fetch_market(self, window: Window) -> pl.DataFrame:
         """Return the window's bars; each is moved by all moves since the shift began."""
-        from_start = Window(min(window.start, Window.parse("1900-01-01", "1900-01-02").start),
-                            window.end)  # fmt: skip
+        # From the beginning: a move of today rests on the close before the shift.
+        from_start = Window(min(window.start, BEGINNING), window.end)
         bars = shift_bars(
             self._source.fetch_market(from_start), self._asset, self._since, self._factor
         )
@@ -50,7 +51,7 @@ class ShiftedSource:
 def shift_bars(bars: pl.DataFrame, asset: str, since: date, factor: float) -> pl.DataFrame:
     """Return the same rows; log moves of the asset from the close before `since` are multiplied.
 
-    The range of a bar is multiplied about its open, which keeps low <= open, close <= high.
+    Prices keep their order, so a bar stays possible.
     """
     mine = bars.filter(pl.col("symbol") == asset).sort("date")
     before = mine.filter(pl.col("date") < since)
@@ -59,8 +60,8 @@ def shift_bars(bars: pl.DataFrame, asset: str, since: date, factor: float) -> pl
         return bars
     base, adjusted = before["close"][-1], before["adj_close"][-1]
     moved = after.with_columns(
-        *(base * (pl.col(name) / base).pow(factor) for name in PRICES),
-        adjusted * (pl.col("adj_close") / adjusted).pow(factor),
+        *((base * (pl.col(name) / base).pow(factor)).alias(name) for name in PRICES),
+        (adjusted * (pl.col("adj_close") / adjusted).pow(factor)).alias("adj_close"),
     )
     rest = bars.filter((pl.col("symbol") != asset) | (pl.col("date") < since))
     return pl.concat([rest, moved.select(rest.columns)])
