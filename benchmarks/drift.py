@@ -6,8 +6,11 @@ Series are those that the pool reads. Bounds come from all of the history; false
 block-bootstrap draws of that history's judged sessions, replay_* those of the history judged as on
 the day. A fault is planted into one series at a random session and must be found within four weeks;
 reference and bounds are those of its quarter and of the whole history. shift moves the series by 3
-HAC standard errors of a week's mean. Without --files the bundled sample is used. With --json the
-last line of standard output is one JSON object. --draws sets all counts.
+HAC standard errors of a week's mean. A fault counts as found by the series' own past or by the
+features built again from the bars, as in the pipeline; *_by_past_alone_pct leaves the latter out,
+which is what a fault in the bars themselves, or a shift of the market, has to be found by. Without
+--files the bundled sample is used. With --json the last line of standard output is one JSON object.
+--draws sets all counts.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from riskcast.models.base import Floats
 from riskcast.monitoring.drift import DAILY, STATISTICS, measure
 from riskcast.monitoring.guardrail import YEAR, block_rows, calibrate
 from riskcast.monitoring.limits import WEEK, bounds, judge, persistent
+from riskcast.monitoring.skew import FEW, differing
 from riskcast.products import DAILY_RISK, Product
 
 MONTH = 20
@@ -109,30 +113,43 @@ def power(x: Floats, draws: int, rng: np.random.Generator) -> dict[str, float]:
     value = persistent(measure(x)[DAILY.first :])
     bound = bounds(value)
     kinds = ("none", "shift", *FAULTS)
-    found = {kind: np.mean([_found(x, bound, kind, rng) for _ in range(draws)]) for kind in kinds}
-    shares = {kind: round(100 * float(share), 2) for kind, share in found.items()}
+    found = {
+        kind: np.mean([_found(x, bound, kind, rng) for _ in range(draws)], axis=0) for kind in kinds
+    }
+    alone, shares = (
+        {kind: round(100 * float(pair[i]), 2) for kind, pair in found.items()} for i in (0, 1)
+    )
     return {
-        "power_pct": shares["shift"],
+        "power_pct": alone["shift"],
         "power_faults_pct": round(float(np.mean([shares[f] for f in FAULTS])), 2),
         **{f"power_{kind}_pct": shares[kind] for kind in FAULTS},
-        "alarms_in_four_weeks_without_fault_pct": shares["none"],
+        **{f"power_{kind}_by_past_alone_pct": alone[kind] for kind in FAULTS},
+        "alarms_in_four_weeks_without_fault_pct": alone["none"],
     }
 
 
-def _found(x: Floats, bound: Floats, kind: str, rng: np.random.Generator) -> bool:
-    """Plant one fault into a random series within a random quarter, so that one reference holds."""
+def _found(x: Floats, bound: Floats, kind: str, rng: np.random.Generator) -> tuple[bool, bool]:
+    """Plant one fault into a random series within a random quarter, so that one reference holds.
+
+    Returns
+    -------
+    Whether its own past finds it, and whether that or the rebuilt features do.
+    """
     quarters = range(DAILY.first + 12 * DAILY.refresh, len(x), DAILY.refresh)
     start = int(rng.choice([q for q in quarters if q + DAILY.refresh <= len(x)]))
     at = start + int(rng.integers(DAILY.refresh - MONTH + 1))
     j = int(rng.integers(x.shape[1]))
     if kind == "missing":
         world = plant(kind, x[at : at + MONTH].copy(), 0, j, rng)
-        return bool(np.isnan(world[:, j]).mean() > LIMIT_MISSING)
+        lacking = bool(np.isnan(world[:, j]).mean() > LIMIT_MISSING)
+        return lacking, lacking
     # One reference, of the sessions before the quarter: cut so that the grid of `measure` hits it.
     first = start - DAILY.reference
     world = plant(kind, x[first : at + MONTH].copy(), at - first, j, rng)
     value = persistent(measure(world, replace(DAILY, first=DAILY.reference)))[-MONTH:]
-    return bool((value > bound).any())
+    past = bool((value > bound).any())
+    wrong = differing(world, x[first : at + MONTH])[-MONTH:].sum(axis=0)
+    return past, past or (kind in FAULTS and bool((wrong > FEW).any()))
 
 
 def plant(kind: str, x: Floats, at: int, j: int, rng: np.random.Generator) -> Floats:

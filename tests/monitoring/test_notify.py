@@ -1,5 +1,6 @@
 """Mails tell once what begins, once what ends, and nothing in a backfill."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -8,9 +9,11 @@ from tests.alerts.smtp_server import smtp_server
 from tests.serving.serving_world import EVER
 from tests.serving.serving_world import rows as feature_rows
 
+from riskcast.core.clock import wall
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.jobs.notify import deployment_letter, failure_letter, notify
+from riskcast.jobs.letters import deployment_letter, failure_letter
+from riskcast.jobs.notify import notify, tell
 from riskcast.lake.memory import MemoryLake
 from riskcast.monitoring.findings import Finding, health_rows
 from riskcast.products import PRODUCTS
@@ -35,10 +38,11 @@ def inbox():
 
 
 @pytest.fixture
-def run(inbox):
+def run(inbox, tmp_path):
     lake = MemoryLake()
     lake.write(gold.FEATURES_DAILY, feature_rows(), EVER)
     settings = Settings(
+        home=str(tmp_path),
         mail_host="127.0.0.1",
         mail_port=str(inbox.port),
         mail_tls="none",
@@ -51,7 +55,6 @@ def run(inbox):
         notify(
             health,
             *nothing,
-            lake.read(output.DEPLOYMENTS),
             settings=settings,
             lake=lake,
             window=Window(at - timedelta(hours=20), at),
@@ -59,6 +62,7 @@ def run(inbox):
         )
         return [message["Subject"] for _, _, _, message in inbox.mails]
 
+    once.settings, once.lake, once.inbox = settings, lake, inbox
     return once
 
 
@@ -117,3 +121,76 @@ def test_health_rows_are_what_the_table_declares():
     lake.write(output.HEALTH, health_rows(PRODUCT.name, [finding("ok", LAST)]), EVER)
     assert lake.read(output.HEALTH).height == 1
     assert lake.read(output.HEALTH).filter(pl.col("verdict") == "ok").height == 1
+
+
+def alert(run, name):
+    run.settings.alerts_path.mkdir(exist_ok=True)
+    said = {
+        "kind": "drift", "at": "2018-12-31T22:00:00Z", "client": "desk", "product": PRODUCT.name,
+        "note": "before the committee", "threshold": 0.3, "drift_score": 0.5,
+        "drifted_features": ["tv5"],
+    }  # fmt: skip
+    (run.settings.alerts_path / f"{name}.json").write_text(json.dumps(said))
+
+
+def test_an_alert_asked_for_through_the_api_is_sent_once_and_removed(run):
+    alert(run, "drift-1")
+    assert len(run()) == 1
+    assert list(run.settings.alerts_path.iterdir()) == []
+    assert "before the committee" in run.inbox.mails[0][3].get_body(("plain",)).get_content()
+    alert(run, "drift-1")  # killed after it was sent, before it was removed
+    assert len(run()) == 1
+    assert list(run.settings.alerts_path.iterdir()) == []
+
+
+def test_an_alarm_links_the_page_of_its_session_and_carries_the_verdicts(run):
+    run.settings.reports_path.mkdir()
+    (run.settings.reports_path / f"{PRODUCT.name}-2018-12-31.html").write_text("page")
+    run(finding("alarm", day(0)))
+    message = run.inbox.mails[0][3]
+    link = f"{run.settings.door}/reports/{PRODUCT.name}-2018-12-31.html"
+    assert link in message.get_body(("plain",)).get_content()
+    assert link in message.get_body(("html",)).get_content()
+    (attached,) = message.iter_attachments()
+    assert "0.5 over 63 sessions" in attached.get_content()
+
+
+def test_without_a_page_no_link_leads_nowhere(run):
+    run(finding("alarm", day(0)))
+    assert "/reports/" not in run.inbox.mails[0][3].get_body(("plain",)).get_content()
+
+
+def deployed(run, event, action, at):
+    row = {
+        "event_id": event, "at": at, "product": PRODUCT.name, "action": action,
+        "model_version": "2", "previous": "1", "who": "train", "why": "passed", "known_at": at,
+        "source": "rollout",
+    }  # fmt: skip
+    frame = pl.DataFrame([row], schema_overrides=dict.fromkeys(
+        ("at", "known_at"), pl.Datetime("us", "UTC")))  # fmt: skip
+    run.lake.write(output.DEPLOYMENTS, frame, Window(at - timedelta(days=1), at))
+
+
+def test_a_deployment_is_told_once_though_the_sample_s_clock_stands_in_the_past(run):
+    deployed(run, "old", "promote", wall() - timedelta(days=30))
+    deployed(run, "new", "promote", wall())
+    assert run() == run() == [f"No action needed: version 2 serves {PRODUCT.name}"]
+
+
+def test_a_refused_candidate_is_told_once_with_its_reason_and_a_promoted_one_is_not(run):
+    rows = pl.DataFrame(
+        {
+            "product": PRODUCT.name, "as_of": LAST, "recipe": ["a", "b"],
+            "verdict": ["refuse", "promote"], "reason": ["QLIKE 3% worse", "better"],
+            "figures": '{"qlike": 0.3}',
+        }
+    )  # fmt: skip
+    window = Window(LAST - timedelta(days=1), LAST)
+    for _ in range(2):
+        tell(rows, settings=run.settings, lake=run.lake, window=window, product=PRODUCT)
+    ((_, _, _, message),) = run.inbox.mails
+    assert "kept its champion" in message["Subject"]
+    assert "QLIKE 3% worse" in message.get_body(("plain",)).get_content()
+    later = Window(LAST, LAST + timedelta(days=1))
+    tell(rows, settings=run.settings, lake=run.lake, window=later, product=PRODUCT)
+    assert len(run.inbox.mails) == 1

@@ -16,6 +16,8 @@ from riskcast import __version__
 from riskcast.cli.backfill import add_to as add_backfill
 from riskcast.cli.bundle import add_to as add_bundle
 from riskcast.cli.data import add_to as add_data
+from riskcast.cli.demo import add_to as add_demo
+from riskcast.cli.doctor import add_to as add_doctor
 from riskcast.cli.keys import add_to as add_keys
 from riskcast.cli.mail import add_to as add_mail
 from riskcast.cli.models import add_to as add_models
@@ -35,6 +37,8 @@ for add in (
     add_backfill,
     add_bundle,
     add_data,
+    add_demo,
+    add_doctor,
     add_keys,
     add_mail,
     add_models,

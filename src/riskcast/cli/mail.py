@@ -26,7 +26,7 @@ def preview(
     product: Annotated[str, typer.Option(help="Product; the first one when left out.")] = "",
 ) -> None:
     """Write the newest mail of a kind as HTML and print its text."""
-    from riskcast.jobs.notify import preview as find
+    from riskcast.jobs.letters import preview as find
     from riskcast.lake import open_lake
     from riskcast.tables import gold, output
 

@@ -106,6 +106,12 @@ class Settings:
     api_url: str = _setting(
         "", "Address of the API as the dashboard reaches it. Default: nginx on this machine."
     )
+    public_url: str = _setting(
+        "", "Address of nginx as readers of mails reach it. Default: nginx on this machine."
+    )
+    cloudwatch: str = _setting(
+        "", "CloudWatch namespace that verdicts of monitoring are published to. Empty: none."
+    )
     slot: str = _setting("blue", "Colour of this model server process.")
     router: str = _setting("nginx", "What moves traffic between the colours: nginx or alb.")
     alb_rules: str = _setting(
@@ -180,7 +186,7 @@ class Settings:
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
             )
-        for name in ("market_url", "fred_url", "api_url", "blue_url", "green_url"):
+        for name in ("market_url", "fred_url", "api_url", "public_url", "blue_url", "green_url"):
             value = getattr(self, name)
             if value and not value.startswith(("http://", "https://")):
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
@@ -267,6 +273,15 @@ class Settings:
         return tuple(part.strip() for part in self.mail_to.split(",") if part.strip())
 
     @property
+    def door(self) -> str:
+        """Where nginx answers, as links in mails name it."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        if self.tls_certificate:
+            return f"https://{LOOPBACK}:{self.tls_port}"
+        return f"http://{LOOPBACK}:{self.api_port}"
+
+    @property
     def home_path(self) -> Path:
         return Path(self.home).absolute()
 
@@ -306,6 +321,11 @@ class Settings:
     def reports_path(self) -> Path:
         """Folder of the pages of monitoring runs."""
         return self.home_path / "reports"
+
+    @property
+    def alerts_path(self) -> Path:
+        """Folder of alerts that clients asked for and nobody has sent yet."""
+        return self.home_path / "alerts"
 
     @property
     def keys_path(self) -> Path:

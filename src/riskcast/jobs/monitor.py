@@ -16,6 +16,7 @@ from riskcast.core.window import Window
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.losses import with_losses
 from riskcast.evaluation.walk_forward import candidate_path, schedule
+from riskcast.features.daily import build_features
 from riskcast.lake.rows import inside
 from riskcast.models.base import Design
 from riskcast.monitoring import series
@@ -23,10 +24,12 @@ from riskcast.monitoring.findings import ALARM, OK, Finding, health_rows
 from riskcast.monitoring.freshness import freshness
 from riskcast.monitoring.realised import live_losses, realised, skill
 from riskcast.monitoring.response import Brake, decide
+from riskcast.monitoring.skew import skew
 from riskcast.monitoring.watch import Live, guard
 from riskcast.products import Product
 
 CHAMPION = "champion"
+UNSOUND = ("freshness", "missing", "skew")
 
 
 def score(
@@ -80,10 +83,13 @@ def check(
     losses: pl.DataFrame,
     decisions: pl.DataFrame,
     health: pl.DataFrame,
+    market: pl.DataFrame,
+    macro: pl.DataFrame,
     *,
     product: Product,
     settings: Settings,
     window: Window,
+    asset: str,
 ) -> pl.DataFrame:
     """Return what was found at each session of the window, rows of `health`.
 
@@ -99,8 +105,11 @@ def check(
     except NotEnoughHistory as error:
         found.append(Finding("drift", "all", window.end, None, None, OK, str(error)))
         return health_rows(product.name, found)
-    drifted = list(series.watch(features, labels, losses, recipe, due, settings))
-    found += drifted
+    if due:
+        pooled = tuple(dict.fromkeys(c for m in recipe.pool for c in recipe.candidate(m).columns))
+        rebuilt = build_features(market, macro, asset=asset)
+        found += skew(features, rebuilt.select("date", *pooled), pooled, due)
+    found += series.watch(features, labels, losses, recipe, due, settings)
     live = Live.of(losses, recipe)
     for at in due:
         found += _live(predictions, labels, losses, decisions, live, at, recipe, settings)
@@ -155,7 +164,13 @@ def _follow(
     window: Window,
     settings: Settings,
 ) -> list[Finding]:
-    """Return what follows from the alarms, held back by cool-down and budget."""
+    """Return what follows from the alarms, held back by cool-down and budget.
+
+    Data that are stale, missing or not what the bars give may drift for that reason alone, and
+    nothing good is fitted to them: no retraining on such a session.
+    """
+    found = list(found)
+    unsound = {f.at for f in found if f.check in UNSOUND and f.verdict == ALARM}
     earlier = health.filter(pl.col("at") <= window.start, pl.col("verdict") == ALARM)
     brake = Brake(int(settings.cool_down), int(settings.retrains))
     made = []
@@ -165,7 +180,7 @@ def _follow(
             for f in found
             if f.check == check_
             and f.verdict == ALARM
-            and (check_ != "drift" or f.subject == "all")
+            and (check_ != "drift" or (f.subject == "all" and f.at not in unsound))
         }
         before = earlier.filter(pl.col("check") == action)["at"].to_list()
         for at in decide(causes, sessions, before, brake):

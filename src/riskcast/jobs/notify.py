@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from riskcast.alerts import send
-from riskcast.alerts.letters import ROWS, Figures, Letter
+from riskcast.alerts.letters import Letter
 from riskcast.core.clock import wall
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
+from riskcast.jobs import drift_page
+from riskcast.jobs.drift_report import page_of
+from riskcast.jobs.letters import (
+    ADVICE,
+    CHAMPION,
+    alarm_letter,
+    alert_letter,
+    deployment_letter,
+    digest_letter,
+    refused_letter,
+    resolved_letter,
+)
 from riskcast.lake import Lake
 from riskcast.lake.rows import inside
-from riskcast.monitoring.plots import drift_picture, forecast_picture
 from riskcast.products import Product
-from riskcast.tables.output import NOTICES
+from riskcast.tables.output import DEPLOYMENTS, NOTICES
 
-CHAMPION = "champion"
-DRAWN = 63  # sessions
-# What the reader is to do, by check, from the most urgent.
-ADVICE = {
-    "rollback": "Rollback asked for: the champion fails grossly",
-    "guardrail": "Watch the champion: its losses are grossly worse",
-    "freshness": "Find the source: data are stale",
-    "missing": "Find the source: values are missing",
-    "retrain": "Retraining asked for: the market has left the model's past",
-    "drift": "No action: drift is on record",
-    "skill": "Review the model: forecasts are worse than promised",
-}
+RECENT = timedelta(days=3)  # of the ledger, which goes by the wall clock even over a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,6 @@ def notify(
     health: pl.DataFrame,
     predictions: pl.DataFrame,
     labels: pl.DataFrame,
-    deployments: pl.DataFrame,
     *,
     settings: Settings,
     lake: Lake,
@@ -55,6 +55,8 @@ def notify(
     product: Product,
 ) -> None:
     """Send the mails that are due and remember them; none in a backfill or without a server.
+
+    The ledger and the alerts asked for by clients go by the wall clock, whatever the window.
 
     A mail is remembered after it was taken by the server: stopped in between, a second run sends
     it again rather than never.
@@ -70,10 +72,74 @@ def notify(
     fresh = health.filter(inside(window))
     for due in (
         *_alarms(fresh, told, product),
-        *_deployed(deployments.filter(inside(window)), told),
         *_digest(fresh, predictions, labels, told, product),
     ):
+        letter = _with_report(due.letter, fresh, settings, product)
+        _remember(lake, due, send(settings, letter.mail()))
+    for due in _deployed(lake.read(DEPLOYMENTS).filter(pl.col("at") > wall() - RECENT), told):
         _remember(lake, due, send(settings, due.letter.mail()))
+    _asked(settings, lake, told)
+
+
+def tell(
+    decisions: pl.DataFrame, *, settings: Settings, lake: Lake, window: Window, product: Product
+) -> None:
+    """Say why the champion stays, where a candidate of the window's end was refused.
+
+    Parameters
+    ----------
+    decisions : DataFrame
+        Rows of `decisions`.
+
+    Raises
+    ------
+    MailFailed
+        As `notify`.
+    """
+    if not settings.mails:
+        return
+    told = lake.read(NOTICES)
+    mine = decisions.filter(pl.col("as_of") == window.as_of, product=product.name, verdict="refuse")
+    for row in mine.iter_rows(named=True):
+        key = f"{product.name}|refused|{row['recipe']}|{row['as_of']:%FT%T}"
+        if told.filter(pl.col("key") == key).is_empty():
+            due = Due(key, "refused", "told", refused_letter(row))
+            _remember(lake, due, send(settings, due.letter.mail()))
+
+
+def _asked(settings: Settings, lake: Lake, told: pl.DataFrame) -> None:
+    """Send the alerts that clients of the API asked for, and remove each once it is sent."""
+    for path in sorted(settings.alerts_path.glob("*.json")):
+        key = f"alert|{path.stem}"
+        if told.filter(pl.col("key") == key).is_empty():
+            due = Due(key, "alert", "told", alert_letter(json.loads(path.read_text())))
+            _remember(lake, due, send(settings, due.letter.mail()))
+        path.unlink()  # after it is remembered: stopped in between, it is not sent again
+
+
+def _with_report(
+    letter: Letter, fresh: pl.DataFrame, settings: Settings, product: Product
+) -> Letter:
+    """Return the letter with the verdicts attached and a link to the page, if there is one."""
+    at = fresh["at"].max()
+    if not isinstance(at, datetime):
+        return letter
+    latest, day = fresh.filter(pl.col("at") == at), at.date()
+    page = page_of(settings, product, day)
+    links = (
+        ("Report of the session", f"{settings.door}/reports/{page.name}"),
+        ("All reports", f"{settings.door}/reports/"),
+    )
+    return replace(
+        letter,
+        links=(*letter.links, *links) if page.exists() else letter.links,
+        attachments={f"{product.name}-{day}.html": _attached(latest, product, day)},
+    )
+
+
+def _attached(latest: pl.DataFrame, product: Product, day: date) -> bytes:
+    """Return the verdicts as a page of its own: it opens without the server that sent it."""
+    return drift_page.alone(drift_page.verdicts(latest, product, day)).encode()
 
 
 def _backfill(lake: Lake, product: Product, window: Window) -> bool:
@@ -133,63 +199,11 @@ def _serious(rows: pl.DataFrame) -> pl.Expr:
     return pl.lit(value=rows.filter(family & (pl.col("verdict") == "alarm")).height > 0)
 
 
-def alarm_letter(check: str, rows: pl.DataFrame, fresh: pl.DataFrame, product: Product) -> Letter:
-    """Return the mail on a check that alarms; drift is drawn."""
-    rows = rows.sort("subject")
-    first = rows.filter(pl.col("subject") == "all")
-    why = (first if first.height else rows)["why"][0]
-    images: dict[str, bytes] = {}
-    pictures: tuple[tuple[str, str], ...] = ()
-    series = fresh.filter(
-        (pl.col("check") == "drift")
-        & (pl.col("subject") != "all")
-        & (pl.col("at") == rows["at"].max())
-        & (pl.col("threshold") > 0)
-    )
-    if check in ("drift", "retrain") and series.height:
-        shares = (series["value"] / series["threshold"]).to_list()
-        images = {"drift": drift_picture(series["subject"].to_list(), shares)}
-        pictures = (("drift", f"Drift of each series over its own bound. {why}"),)
-    return Letter(
-        f"{ADVICE[check]} ({product.name})",
-        f"{why}.",
-        "alarm",
-        _footer(rows),
-        tables=(_figures(rows),),
-        pictures=pictures,
-        images=images,
-    )
-
-
-def resolved_letter(check: str, latest: pl.DataFrame, product: Product) -> Letter:
-    """Return the follow-up to an alarm that has ended."""
-    why = f"The alarm of {check} has ended; nothing is left to do"
-    return Letter(f"Resolved: {check} ({product.name})", f"{why}.", "ok", _footer(latest))
-
-
 def _deployed(fresh: pl.DataFrame, told: pl.DataFrame) -> Iterator[Due]:
     for row in fresh.sort("at").iter_rows(named=True):
         key = f"deployment|{row['event_id']}"
         if told.filter(pl.col("key") == key).is_empty():
             yield Due(key, "deployment", "told", deployment_letter(row))
-
-
-def deployment_letter(row: dict[str, object]) -> Letter:
-    """Return the notice of a row of `deployments`."""
-    before = row["previous"] or "none"
-    table = Figures(
-        "Ledger",
-        ("what", "value"),
-        (
-            ("action", str(row["action"])),
-            ("version", str(row["model_version"])),
-            ("before", str(before)),
-            ("who", str(row["who"])),
-        ),
-    )
-    decision = f"Version {row['model_version']} serves {row['product']} ({row['action']})"
-    footer = f"Recorded {row['at']:%Y-%m-%d %H:%M} UTC. Go back with: riskcast models rollback"
-    return Letter(decision, f"{row['why']}.", "ok", footer, tables=(table,))
 
 
 def _digest(
@@ -205,79 +219,3 @@ def _digest(
     key = f"{product.name}|digest|{mine['date'][-1]}"
     if told.filter(pl.col("key") == key).is_empty():
         yield Due(key, "digest", "told", digest_letter(mine, labels, fresh))
-
-
-def digest_letter(mine: pl.DataFrame, labels: pl.DataFrame, fresh: pl.DataFrame) -> Letter:
-    """Return the day's mail: the forecast, how earlier ones turned out, what is wrong."""
-    row = mine.row(-1, named=True)
-    regime = max(("calm", "transition", "risk_off"), key=lambda name: row[f"p_{name}"])
-    wrong = fresh.filter((pl.col("at") == pl.col("at").max()) & (pl.col("verdict") != "ok")).sort(
-        "verdict", "check", "subject"
-    )
-    alarms = wrong.filter(pl.col("verdict") == "alarm").height
-    todo = f"{alarms} alarms, see below" if alarms else "no action needed"
-    decision = f"{row['symbol']} {row['date']}: {100 * row['rv_5d_hat']:.1f}% in 5 sessions, {todo}"
-    why = (
-        f"80% interval {100 * row['lo_80']:.1f} to {100 * row['hi_80']:.1f}%; most likely "
-        f"{regime.replace('_', '-')} ({row['p_' + regime]:.0%}). Moved most by "
-        f"{', '.join(row['top_drivers'][:3])}."
-    )
-    outcome = labels.select("symbol", "date", "rv_5d")
-    drawn = mine.join(outcome, on=["symbol", "date"], how="left").sort("date").tail(DRAWN)
-    return Letter(
-        decision,
-        why,
-        "alarm" if alarms else "warn" if wrong.height else "ok",
-        f"Model version {row['model_version']}. {_footer(fresh)}",
-        tables=(_figures(wrong),) if wrong.height else (),
-        pictures=(("forecast", f"The last {len(drawn)} forecasts and what came. {why}"),),
-        images={"forecast": forecast_picture(drawn)},
-    )
-
-
-def _figures(rows: pl.DataFrame) -> Figures:
-    shown = [
-        (f"{r['check']}: {r['subject']}", str(r["verdict"]), str(r["why"]))
-        for r in rows.head(ROWS).iter_rows(named=True)
-    ]
-    left = rows.height - len(shown)
-    title = f"What was found{f' (and {left} more in the table health)' if left > 0 else ''}"
-    return Figures(title, ("check", "verdict", "why"), tuple(shown))
-
-
-def _footer(rows: pl.DataFrame) -> str:
-    at = rows["at"].max()
-    when = f"As known {at:%Y-%m-%d %H:%M} UTC. " if isinstance(at, datetime) else ""
-    return f"{when}Every figure is in the table health. What to do: docs/runbook.md#monitor"
-
-
-def failure_letter(pipeline: str, step: str, said: str, window: str) -> Letter:
-    """Return the mail on a step that failed for good."""
-    why = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
-    command = f"riskcast run {pipeline} {step} {window}"
-    table = Figures("To try again", ("command",), ((command,),))
-    decision = f"Rerun {pipeline}.{step}: it failed and nothing after it ran"
-    footer = f"Nothing of the step was written. What to do: docs/runbook.md#{pipeline}"
-    return Letter(decision, why, "alarm", footer, tables=(table,))
-
-
-def preview(
-    kind: str,
-    health: pl.DataFrame,
-    predictions: pl.DataFrame,
-    labels: pl.DataFrame,
-    deployments: pl.DataFrame,
-    product: Product,
-) -> Letter | None:
-    """Return the newest mail of a kind as it would be sent; None if there is nothing to tell."""
-    if kind == "failure":
-        return failure_letter("market_daily", "ingest_market", "the source did not answer", "")
-    if kind == "deployment":
-        rows = deployments.sort("at")
-        return deployment_letter(rows.row(-1, named=True)) if rows.height else None
-    if kind == "digest":
-        mine = predictions.filter(pl.col("slot") == CHAMPION).sort("date")
-        return digest_letter(mine, labels, health) if mine.height else None
-    rows = health.filter((pl.col("check") == kind) & (pl.col("verdict") == "alarm"))
-    rows = rows.filter(pl.col("at") == pl.col("at").max())
-    return alarm_letter(kind, rows, health, product) if rows.height else None

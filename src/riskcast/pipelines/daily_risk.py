@@ -227,6 +227,16 @@ TRAIN_DAILY_RISK = Pipeline(
             uses=("registry", "window"),
             product=DAILY_RISK,
         ),
+        # Before register, which fails on a refusal.
+        Step(
+            "tell",
+            "riskcast.jobs.notify:tell",
+            reads=(output.DECISIONS.as_of(),),
+            uses=("settings", "lake", "window"),
+            product=DAILY_RISK,
+            commits=(output.NOTICES,),
+            live_only=True,
+        ),
         Step(
             "register",
             "riskcast.jobs.train:register",

@@ -3,7 +3,7 @@
 from riskcast.pipelines.daily_risk import DRIFT
 from riskcast.pipelines.spec import Pipeline, Step
 from riskcast.products import DAILY_RISK
-from riskcast.tables import gold, output
+from riskcast.tables import gold, output, silver
 
 MONITOR = Pipeline(
     "monitor",
@@ -32,9 +32,11 @@ MONITOR = Pipeline(
                 output.LOSSES.as_of(),
                 output.DECISIONS.as_of(),
                 output.HEALTH.as_of(),
+                silver.MARKET_DAILY.as_of(),
+                silver.MACRO_ALIGNED.as_of(),
             ),
             writes=(output.HEALTH,),
-            uses=("settings", "window"),
+            uses=("settings", "window", "asset"),
             product=DAILY_RISK,
         ),
         Step(
@@ -50,13 +52,20 @@ MONITOR = Pipeline(
             product=DAILY_RISK,
         ),
         Step(
+            "cloudwatch",
+            "riskcast.jobs.cloudwatch:publish",
+            reads=(output.HEALTH.as_of(),),
+            uses=("settings", "window"),
+            product=DAILY_RISK,
+            live_only=True,
+        ),
+        Step(
             "notify",
             "riskcast.jobs.notify:notify",
             reads=(
                 output.HEALTH.as_of(),
                 output.PREDICTIONS_DAILY.as_of(),
                 gold.LABELS_DAILY.as_of(),
-                output.DEPLOYMENTS.as_of(),
             ),
             uses=("settings", "lake", "window"),
             product=DAILY_RISK,

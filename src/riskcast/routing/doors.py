@@ -116,6 +116,8 @@ def reports_door(folder: Path, users: Path) -> str:
     return f"""location = /reports {{ return 308 /reports/; }}
         location /reports/ {{
             {_login(users)}
+            # A script of another type is refused by browsers.
+            types {{ text/html html; text/javascript js; }}
             default_type text/html;
             alias "{folder}/";
             index index.html;

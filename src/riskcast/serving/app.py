@@ -20,6 +20,7 @@ from riskcast.routing import open_router
 from riskcast.serving import batch, docs, info, monitoring, news, routes, shadow, sockets
 from riskcast.serving.auth import Keys
 from riskcast.serving.features import LakeFeatures
+from riskcast.serving.health import Health
 from riskcast.serving.history import History
 from riskcast.serving.http import Manners, add_error_handlers
 from riskcast.serving.live import Live
@@ -28,6 +29,7 @@ from riskcast.serving.shadow import Sink
 from riskcast.serving.spool import Spool
 from riskcast.serving.streams import Streams
 from riskcast.tables import TABLES
+from riskcast.tables.output import HEALTH
 
 ROUTE = "/predict"
 SLOTS = ("blue", "green")
@@ -79,10 +81,10 @@ def create_app(
     state.live, state.keys = live, Keys(settings.keys_path)
     state.spool, state.shadow = Spool(settings.spool_path / settings.slot), Sink(live)
     state.drift = monitoring.Drift(lake, TABLES.get("health"), product.name)
-    state.alerts = monitoring.Alerts(settings.home_path / "alerts")
+    state.alerts = monitoring.Alerts(settings.alerts_path)
     state.streams = Streams(live, lake, lambda: traffic.active(product.name))
     state.doorman = sockets.Doorman()
-    state.metrics = Metrics(live)
+    state.metrics = Metrics(live, Health(lake, HEALTH, product.name, live.clock))
     app.add_middleware(Manners, live=live, metrics=state.metrics)
     add_error_handlers(app)
     for room in (routes, batch, monitoring, news, info, docs, sockets, shadow):

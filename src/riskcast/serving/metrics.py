@@ -16,9 +16,10 @@ _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 class Metrics:
     """The figures of one app, in a registry of its own."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, *others: Collector) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_State(live))
+        for collector in (_State(live), *others):
+            self._registry.register(collector)
         self.requests = Counter(
             "riskcast_requests",
             "Requests answered.",

@@ -180,6 +180,7 @@ HEALTH = Table(
             choices=(
                 "freshness",
                 "missing",
+                "skew",
                 "drift",
                 "skill",
                 "guardrail",

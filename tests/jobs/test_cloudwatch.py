@@ -1,0 +1,103 @@
+"""Verdicts reach CloudWatch (moto's server), the newest of all; refusals are named."""
+
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from riskcast.core.errors import StackError
+from riskcast.core.settings import Settings
+from riskcast.core.window import Window
+from riskcast.jobs.cloudwatch import publish
+from riskcast.monitoring.findings import Finding, health_rows
+from riskcast.products import PRODUCTS
+
+PRODUCT = next(iter(PRODUCTS.values()))
+AT = datetime(2018, 12, 31, 21, 15, tzinfo=UTC)
+WINDOW = Window(AT - timedelta(days=2), AT)
+
+
+@pytest.fixture(scope="module")
+def aws():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_DEFAULT_REGION", "eu-west-1"),
+        ):
+            patch.setenv(name, value)
+        yield
+    server.stop()
+
+
+def finding(subject, verdict, at=AT, value=0.5):
+    return Finding("drift", subject, at, value, 0.4, verdict, "because")
+
+
+def sent(found, namespace="riskcast", window=WINDOW):
+    settings = Settings(cloudwatch=namespace)
+    health = health_rows(PRODUCT.name, found)
+    publish(health, settings=settings, window=window, product=PRODUCT)
+
+
+def value(namespace, name, **dimensions):
+    client = boto3.client("cloudwatch")
+    now = datetime.now(UTC)
+    got = client.get_metric_statistics(
+        Namespace=namespace,
+        MetricName=name,
+        Dimensions=[{"Name": n, "Value": v} for n, v in dimensions.items()],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=7200,
+        Statistics=["Maximum"],
+    )
+    return [point["Maximum"] for point in got["Datapoints"]]
+
+
+def test_the_newest_verdict_of_every_subject_arrives_however_many_there_are(aws):
+    found = [finding(f"s{i}", "ok") for i in range(600)]
+    sent(
+        [*found, finding("bad", "alarm", value=3.5), finding("s0", "alarm", AT - timedelta(days=1))]
+    )
+    one = {"Product": PRODUCT.name, "Check": "drift"}
+    assert value("riskcast", "Verdict", **one, Subject="bad") == [2.0]
+    assert value("riskcast", "Value", **one, Subject="bad") == [3.5]
+    assert value("riskcast", "Verdict", **one, Subject="s0") == [0.0]
+    assert value("riskcast", "Verdict", **one, Subject="s599") == [0.0]
+    assert value("riskcast", "Alarms", **one) == [1.0]
+
+
+def test_what_lies_outside_the_window_is_not_published(aws):
+    sent([finding("old", "alarm", AT - timedelta(days=9))], "quiet")
+    assert value("quiet", "Alarms", Product=PRODUCT.name, Check="drift") == []
+
+
+def test_a_finding_without_a_value_has_a_verdict_only(aws):
+    sent([finding("none", "ok", value=None)], "early")
+    one = {"Product": PRODUCT.name, "Check": "drift", "Subject": "none"}
+    assert value("early", "Verdict", **one) == [0.0]
+    assert value("early", "Value", **one) == []
+
+
+def test_without_a_namespace_nothing_is_asked_of_aws(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    sent([finding("bad", "alarm")], namespace="")
+
+
+def test_a_cloudwatch_that_does_not_answer_is_named(monkeypatch):
+    for name, text in (
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_MAX_ATTEMPTS", "1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_DEFAULT_REGION", "eu-west-1"),
+    ):
+        monkeypatch.setenv(name, text)
+    with pytest.raises(StackError, match="RISKCAST_CLOUDWATCH='riskcast'"):
+        sent([finding("bad", "alarm")])
