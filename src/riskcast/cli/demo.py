@@ -120,7 +120,7 @@ def _say_where(settings: Settings) -> None:
     box = mailbox.Maildir(settings.home_path / "inbox")
     answer.print("\n[bold]Where to look[/bold]")
     for mail in box:
-        answer.print(f"mail       {mail['Subject']}", markup=False)
+        answer.print(f"mail       {str(mail['Subject']).strip()}", markup=False)
     home = f"RISKCAST_HOME={settings.home_path}"
     answer.print(
         f"inbox      {settings.home_path / 'inbox'}\n"

@@ -8,9 +8,9 @@ The bound comes from the walk-forward record by block bootstrap, because losses 
 outcomes cluster.
 
 On SPY 1993 to 2022 (benchmarks/drift.py) a mean loss that doubles is found within 20 sessions 97%
-of the time at 0.25% false rollbacks a year. Where each single loss doubles, 28%: the quiet
-sessions of such a month lose next to nothing before and after, and a bound low enough to add them
-up would be passed by bad luck. Such a champion is found later, or by the figures of `realised`.
+of the time at 0.25% false rollbacks a year. Where each single loss doubles, 28%: quiet sessions
+lose next to nothing before and after, so few sessions of a month tell. The figures of `realised`
+catch such a champion later.
 """
 
 from __future__ import annotations

@@ -69,9 +69,10 @@ MONITOR = Pipeline(
             ),
             uses=("settings", "lake", "window"),
             product=DAILY_RISK,
-            after=("report", "guard"),
+            after=("report",),
             commits=(output.NOTICES,),
         ),
+        # Waits for no mail, and no mail for it.
         Step(
             "guard",
             "riskcast.jobs.deploy:guard",
