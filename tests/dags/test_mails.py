@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from riskcast.jobs.notify import failure_letter
+from riskcast.jobs.letters import failure_letter
 from riskcast.pipelines import PIPELINES
 from riskcast_airflow import mails
 

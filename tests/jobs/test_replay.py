@@ -77,7 +77,7 @@ def test_a_forecast_session_comes_out_again_to_the_bit(settings, day):
     assert found.equal, found.differences
     assert found.slots == ("champion",)
     assert found.known_at == session_known_at(day)
-    assert found.compared == {"features_daily": 74, "predictions_daily": 19}
+    assert found.compared == {"features_daily": 76, "predictions_daily": 19}
     assert found.notes == ()
 
 

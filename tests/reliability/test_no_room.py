@@ -25,7 +25,7 @@ WHERE = {
     "materialise": "[stack] online store:",
 }
 
-QUICK = ("curate_market", "publish")  # at the others under slow: each takes seconds
+QUICK = ("curate_market",)  # at the others under slow: each takes seconds
 
 
 @pytest.fixture(scope="module")

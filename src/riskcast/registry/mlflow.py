@@ -18,6 +18,7 @@ from riskcast.core.errors import ArtifactRefused, ModelMissing, RegistryError
 from riskcast.core.settings import Settings
 from riskcast.models.served import ServedModel
 from riskcast.registry import artifact, layout, signature
+from riskcast.registry.requests import load_headers, pages
 from riskcast.registry.versions import (
     GOLDEN,
     JUDGED,
@@ -205,8 +206,8 @@ class Registry:
         if named is None:
             return []
         with self._asking(f"list versions of {product}"):
-            found = list(_pages(self._client.search_model_versions, f"name='{product}'"))
-            runs = _pages(self._client.search_runs, [self._experiment(product)]) if metrics else ()
+            found = list(pages(self._client.search_model_versions, f"name='{product}'"))
+            runs = pages(self._client.search_runs, [self._experiment(product)]) if metrics else ()
             scored = {run.info.run_id: run.data.metrics for run in runs}
         return sorted(
             (described(v, named.aliases, scored.get(v.run_id, {})) for v in found),
@@ -269,7 +270,7 @@ class Registry:
         """
         told = {"name": name, "url": url, "events": list(EVENTS), "secret": secret}
         with self._asking(f"register the webhook {name}"):
-            for hook in _pages(lambda _, **page: self._client.list_webhooks(**page), None):
+            for hook in pages(lambda _, **page: self._client.list_webhooks(**page), None):
                 if hook.name == name:
                     self._client.update_webhook(hook.webhook_id, status="ACTIVE", **told)
                     return
@@ -284,7 +285,7 @@ class Registry:
             os.environ["MLFLOW_TRACKING_PASSWORD"] = self._password()
         from mlflow import MlflowClient
 
-        _load_headers()
+        load_headers()
         if self._uri.startswith("sqlite:"):
             self._home.mkdir(parents=True, exist_ok=True)
         return MlflowClient(self._uri, registry_uri=self._uri)
@@ -380,29 +381,3 @@ class Registry:
             product, source, run.info.run_id, tags=dict(tags)
         )
         return str(created.version)
-
-
-def _load_headers() -> None:
-    """Load what adds headers to MLflow's requests, without Feast's part in it.
-
-    Feast registers itself there to log in to its own servers. MLflow would import all of Feast at
-    its first request, four seconds of processor time in each step, server and watcher.
-    """
-    from mlflow.utils import plugins
-
-    every = plugins.get_entry_points
-    plugins.get_entry_points = lambda group: [
-        point for point in every(group) if point.module.partition(".")[0] != "feast"
-    ]
-    try:
-        import mlflow.tracking.request_header.registry  # noqa: F401
-    finally:
-        plugins.get_entry_points = every
-
-
-def _pages(search: Callable[..., Any], asked: Any) -> Iterator[Any]:
-    page = search(asked)
-    yield from page
-    while page.token:
-        page = search(asked, page_token=page.token)
-        yield from page
