@@ -156,7 +156,9 @@ def world(tmp_path_factory, redis):
         yield found
 
 
-@pytest.mark.parametrize("mode", [REFUSE, RESET, HANG])
+@pytest.mark.parametrize(
+    "mode", [REFUSE, *(pytest.param(mode, marks=pytest.mark.slow) for mode in (RESET, HANG))]
+)
 def test_while_redis_fails_the_last_features_serve_and_it_is_said(world, redis, mode):
     redis.mode = mode
     try:

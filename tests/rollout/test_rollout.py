@@ -70,7 +70,9 @@ def test_a_server_that_turns_bad_with_all_traffic_is_taken_back_within_a_minute(
         house.start(slot)
 
 
-@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize(
+    "kind", ["nan", *(pytest.param(k, marks=pytest.mark.slow) for k in BAD if k != "nan")]
+)
 def test_a_server_that_is_bad_from_the_start_gets_no_request(house, kind):
     second = house.register(0.1)
     house.break_slot("green", kind, second)

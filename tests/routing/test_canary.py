@@ -129,6 +129,7 @@ def test_a_dead_canary_costs_no_client_an_answer_and_is_counted(house):
     assert 0 < green.errors == green.requests <= _most(ASKED, 25)
 
 
+@pytest.mark.slow
 def test_traffic_tells_a_slow_canary_from_the_other_colour(house):
     house.kill("green")
     house.slot("green", "slow")

@@ -106,7 +106,7 @@ def test_a_restatement_taken_back_is_one_more_vintage():
     assert back["known_at"].min() == known_at(pl.Series([DAYS[4]]))[0]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     factors=st.lists(st.sampled_from([1.0, 0.99, 0.5, 2.0]), min_size=6, max_size=14),
     again=st.integers(1, 5),
