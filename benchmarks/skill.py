@@ -122,13 +122,14 @@ def calibration(
     record: pl.DataFrame, features: pl.DataFrame, product: Product, span: pl.Expr
 ) -> dict[str, object]:
     """Return scores of probabilities by each definition, and of intervals from 2007 on."""
-    by_definition, coverage = {}, {}
-    for definition in product.definitions:
+    by_definition = {}
+    for definition in regimes.known_definitions(product, features):
         chosen = product.with_regimes(definition)
         published = intervals.calibrated(record, features, chosen).filter(span)
         by_definition[definition] = regimes.summary(published)
-        late = published.filter(pl.col("date") >= INTERVALS_FROM)
-        coverage = intervals.summary(published if late.is_empty() else late)
+    published = intervals.calibrated(record, features, product).filter(span)
+    late = published.filter(pl.col("date") >= INTERVALS_FROM)
+    coverage = intervals.summary(published if late.is_empty() else late)
     return {"regimes": by_definition, "intervals": coverage}
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,12 +11,14 @@ from riskcast.evaluation.regimes import (
     brier,
     calibration_error,
     classes,
+    known_definitions,
     log_loss,
     persistence,
     reliability,
     summary,
     transition_matrix,
 )
+from riskcast.products import DAILY_RISK
 
 
 def test_an_outcome_is_calm_below_and_risk_off_above_its_bounds():
@@ -115,3 +119,13 @@ def test_the_transition_matrix_counts_only_outcomes_known_by_then():
     assert said[-1, int(np.nanargmax(persistence(rows)[-1]))] < 0.1
     wild = rows.with_columns(rv=pl.when(pl.int_range(pl.len()) > 60).then(0.025).otherwise("rv"))
     np.testing.assert_array_equal(transition_matrix(wild)[:66], said[:66])
+
+
+def test_definitions_without_a_known_bound_are_left_out():
+    product = replace(
+        DAILY_RISK, definitions={"terciles": ("rv5_q33", "rv5_q67"), "clusters": ("rv5_calm",) * 2}
+    )
+    features = pl.DataFrame(
+        {"rv5_q33": [None, 0.1], "rv5_q67": [0.2, None], "rv5_calm": [None] * 2}
+    )
+    assert known_definitions(product, features) == ["terciles"]

@@ -10,6 +10,7 @@ from riskcast.core.errors import NotEnoughHistory
 from riskcast.evaluation.intervals import PROBS
 from riskcast.models.base import Floats
 from riskcast.models.regime_logits import Classes, classes
+from riskcast.products import Product
 
 BINS = 10
 
@@ -105,6 +106,15 @@ def persistence(published: pl.DataFrame) -> Floats:
     onehot: Floats = np.eye(3)[classes(rv, published.select("low", "high").to_numpy())]
     onehot[newest < 0] = np.nan
     return onehot
+
+
+def known_definitions(product: Product, features: pl.DataFrame) -> list[str]:
+    """Return the product's definitions of regimes whose bounds are known on some session.
+
+    Bounds that come from fitted states are not where no fit was made.
+    """
+    known = {name for name in features.columns if features[name].null_count() < features.height}
+    return [name for name, bounds in product.definitions.items() if known.issuperset(bounds)]
 
 
 def summary(published: pl.DataFrame) -> dict[str, float]:

@@ -81,7 +81,7 @@ def gather(
     since = pl.lit(value=True) if start is None else pl.col("date") >= start
     published = intervals.calibrated(record, features, product).filter(since)
     scored = {}
-    for name in product.definitions:
+    for name in regimes.known_definitions(product, features):
         other = product.with_regimes(name)
         same = other.thresholds == product.thresholds
         made = published if same else intervals.calibrated(record, features, other).filter(since)
