@@ -110,7 +110,8 @@ class House:
 
     def kill(self, name):
         process = self.processes.pop(name)
-        process.kill()
+        # Killed outright, nginx would leave its workers behind.
+        process.terminate() if name == "nginx" else process.kill()
         process.wait(10)
 
     def close(self):
