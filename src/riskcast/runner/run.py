@@ -41,21 +41,28 @@ class StepReport:
         return any(before != after for before, after in self.versions.values())
 
 
-def run_step(step: Step, window: Window, ports: Ports) -> StepReport:
+def run_step(step: Step, window: Window, ports: Ports, *, member: str = "") -> StepReport:
     """Read the step's tables as of the window's end, call it, write what it returns.
+
+    A step that is repeated for members is called for each in turn, or for the one named `member`.
 
     Raises
     ------
     DeclarationError
-        If the function returns another number of frames than the step writes.
+        If the function returns another number of frames than the step writes, or the step has no
+        such member.
     ContractBroken
         If a frame breaks its table's declaration; nothing of that table is written.
     """
     started = seconds()
     lake = ports.lake
     frames = [ports.read(read, step, window) for read in step.reads]
-    returned = load(step.run)(*frames, **ports.for_step(step, window))
-    out = _frames(step, returned)
+    run, given = load(step.run), ports.for_step(step, window)
+    made = []
+    for each in step.members(member):
+        named = {"member": each} if each else {}
+        made.append(_frames(step, run(*frames, **given, **named)))
+    out = [pl.concat(parts) for parts in zip(*made, strict=True)]
     span = Window(BEGINNING, window.end) if step.from_start else window
     rows, versions = {}, {}
     for table, frame in zip(step.writes, out, strict=True):
@@ -67,8 +74,8 @@ def run_step(step: Step, window: Window, ports: Ports) -> StepReport:
     ports.announced.clear()
     if unknown := set(announced) - set(step.emits):
         raise DeclarationError(f"step {step.name} announces {unknown}, which it does not emit")
-    made = () if ports.backfill else announced
-    return StepReport(step.name, seconds() - started, rows, versions, made)
+    told = () if ports.backfill else announced
+    return StepReport(step.name, seconds() - started, rows, versions, told)
 
 
 def _frames(step: Step, returned: object) -> tuple[pl.DataFrame, ...]:
@@ -91,11 +98,14 @@ def run_pipeline(
     ports: Ports,
     *,
     only: str = "",
+    member: str = "",
     on_start: Callable[[Step], None] = lambda _step: None,
     on_done: Callable[[StepReport], None] = lambda _report: None,
     on_skip: Callable[[Step], None] = lambda _step: None,
 ) -> tuple[StepReport, ...]:
-    """Run all steps in order, or the one named `only`; stop at the first that fails.
+    """Run all steps in order, or the one named `only`, of which `member` may name a member.
+
+    The first that fails ends the run.
 
     In a backfill steps that send, deploy or start something are left out, and `on_skip` is told.
     """
@@ -106,7 +116,7 @@ def run_pipeline(
             on_skip(step)
             continue
         on_start(step)
-        report = run_step(step, window, ports)
+        report = run_step(step, window, ports, member=member)
         on_done(report)
         reports.append(report)
     return tuple(reports)
