@@ -199,8 +199,8 @@ def _pool(step: Step) -> dict[str, Any]:
     settings = read_settings()
     if settings.place == "ecs":  # every container has a machine of its own
         return {}
-    # A large step takes the whole machine: two of them would starve each other of memory. Of one
-    # that is repeated each member does a part of the work.
+    # A large step takes the whole machine: two of them would starve each other of memory. Each
+    # member of one does a part of the work.
     whole = step.size is Size.LARGE and not step.over
     return {"pool": POOL, "pool_slots": int(settings.cores) if whole else 1}
 

@@ -139,7 +139,7 @@ def test_a_rendered_command_carries_the_data_interval_as_its_window(bag):
                 params={"start": None, "end": None, **dict.fromkeys(declared.params, "1")},
                 triggering_asset_events={},
             )
-            for words, member in zip(lines, step.members(), strict=True):
+            for words, member in zip(lines, step.members() or ("",), strict=True):
                 said, executable, run, pipeline_name, step_name, *options = words
                 assert (said, run) == ("exec", "run")
                 assert executable == str(Path(sys.executable).with_name("riskcast"))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import email
 import re
-import socketserver
 import subprocess
 import sys
 import threading
@@ -16,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.exceptions import AirflowException
+from tests.dags.inbox import Inbox, text
 
 from riskcast.core.errors import FitFailed, NotEnoughHistory
 from riskcast.core.settings import Settings
@@ -26,35 +25,6 @@ from riskcast_airflow import events, mails
 from riskcast_airflow.dag import build_dag
 
 ROOT = Path(__file__).parents[2]
-
-
-class Inbox(socketserver.ThreadingTCPServer):
-    """As much of SMTP as one message without TLS needs."""
-
-    allow_reuse_address = daemon_threads = True
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Session)
-
-
-class _Session(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        self._say("220 inbox")
-        while line := self.rfile.readline().decode().strip():
-            verb = line.split()[0].upper()
-            if verb == "DATA":
-                self._say("354 go ahead")
-                lines = []
-                while (line := self.rfile.readline().decode().rstrip("\r\n")) != ".":
-                    lines.append(line)
-                self.server.messages.append("\n".join(lines))
-            self._say("221 bye" if verb == "QUIT" else "250 inbox")
-            if verb == "QUIT":
-                return
-
-    def _say(self, line: str) -> None:
-        self.wfile.write(f"{line}\r\n".encode())
 
 
 @pytest.fixture
@@ -72,11 +42,6 @@ def inbox(monkeypatch):
         yield server.messages
         server.shutdown()
         thread.join()
-
-
-def text(message: str) -> str:
-    """What a reader sees: lines that were wrapped on their way are whole again."""
-    return email.message_from_string(message).get_payload(decode=True).decode()
 
 
 RUN = "scheduled__2018-12-31"

@@ -39,7 +39,7 @@ def walked(member: str, *, window: Window = WINDOW, features: pl.DataFrame = FEA
         settings=Settings(),
         window=window,
         progress=lambda *_: None,
-        member=member,
+        members=(member,),
     )
 
 

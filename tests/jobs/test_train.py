@@ -39,7 +39,7 @@ def trained(home: Path, *, lvix: float = 0.0):
     asked = {"product": PRODUCT, "window": WINDOW}
     alone = {"settings": settings, "progress": lambda *_: None}
     walks = [
-        evaluate.walk(features, LABELS, **asked, **alone, member=candidate.name)
+        evaluate.walk(features, LABELS, **asked, **alone, members=(candidate.name,))
         for candidate in PRODUCT.candidates
     ]
     losses = evaluate.evaluate(features, LABELS, pl.concat(walks), **asked)

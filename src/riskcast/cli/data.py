@@ -33,7 +33,7 @@ def run(
     name: Annotated[str, typer.Argument(metavar="PIPELINE", help="A pipeline.")],
     step: Annotated[str, typer.Argument(help="One step; all in order when left out.")] = "",
     member: Annotated[
-        str, typer.Option(help="One member of a step that is repeated; all when left out.")
+        str, typer.Option(help="One member of a step that has any; all when left out.")
     ] = "",
     start: START = "1960-01-01",
     end: END = "",

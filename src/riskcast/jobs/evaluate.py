@@ -1,7 +1,7 @@
 """What each candidate would have forecast on every day of the past, and what it lost by it.
 
-Candidates are walked one by one and need nothing of each other, so that a place with many machines
-walks them side by side; what they forecast is joined to pools and scored once all are there.
+Candidates need nothing of each other, so that Airflow walks them side by side, on machines of their
+own where there are any; what they forecast is joined to pools and scored once all are there.
 """
 
 from __future__ import annotations
@@ -33,38 +33,40 @@ def walk(
     settings: Settings,
     window: Window,
     progress: Callable[[str, int, int], None],
-    member: str,
+    members: tuple[str, ...],
 ) -> pl.DataFrame:
-    """Return the forecasts of one candidate along time, rows of `candidate_forecasts`.
+    """Return the forecasts of the candidates named along time, rows of `candidate_forecasts`.
 
     Each is as it would have been made at the close of its session, which is when it was known.
     No rows of a candidate whose columns the data at hand do not have.
     """
     design, recipe = design_of(product, features, labels)
-    if member not in {candidate.name for candidate in recipe.candidates}:
+    there = tuple(c.name for c in recipe.candidates if c.name in members)
+    if not there:
         return empty(CANDIDATE_FORECASTS).drop("ingested_at")
-    paths, _ = candidate_paths(
-        recipe, design, (member,), cores=int(settings.cores), progress=progress
-    )
-    rows = slice(folds_of(recipe, design, member)[0].start, None)
-    forecasts = pl.DataFrame(
-        {
-            "date": design.dates[rows],
-            "log_h": paths[member].log_h[rows],
-            "fit_end": paths[member].fit_end[rows],
-        }
-    )
-    return forecasts.join(features.select("symbol", "date", "known_at"), on="date").select(
-        pl.lit(recipe.name).alias("product"),
-        pl.lit(recipe.recipe).alias("recipe"),
-        pl.lit(member).alias("model"),
-        "symbol",
-        "date",
-        pl.lit(window.as_of).alias("as_of"),
-        pl.col("log_h").fill_nan(None),
-        "fit_end",
-        "known_at",
-        pl.lit("derived").alias("source"),
+    paths, _ = candidate_paths(recipe, design, there, cores=int(settings.cores), progress=progress)
+    forecasts = []
+    for name, path in paths.items():
+        rows = slice(folds_of(recipe, design, name)[0].start, None)
+        said = {"log_h": path.log_h[rows], "fit_end": path.fit_end[rows]}
+        frame = pl.DataFrame({"date": design.dates[rows], **said})
+        forecasts.append(frame.with_columns(model=pl.lit(name)))
+    known = features.select("symbol", "date", "known_at")
+    return (
+        pl.concat(forecasts)
+        .join(known, on="date")
+        .select(
+            pl.lit(recipe.name).alias("product"),
+            pl.lit(recipe.recipe).alias("recipe"),
+            "model",
+            "symbol",
+            "date",
+            pl.lit(window.as_of).alias("as_of"),
+            pl.col("log_h").fill_nan(None),
+            "fit_end",
+            "known_at",
+            pl.lit("derived").alias("source"),
+        )
     )
 
 

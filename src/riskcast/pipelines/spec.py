@@ -46,8 +46,8 @@ class Step:
         Whether the step answers for everything known up to the window's end instead of the
         window alone, because it recomputes history: a walk-forward, for example.
     over : tuple of str
-        Members the step is repeated for, independent of each other, so that a place may run them
-        side by side; each call is handed one of them as `member`.
+        Members the step does its work for, independent of each other, so that a place may run them
+        side by side; a call is handed those it is for, all or one, as `members`.
 
     Raises
     ------
@@ -80,12 +80,12 @@ class Step:
                 )
         if self.over and any(table.write is Write.REPLACE for table in self.writes):
             raise DeclarationError(
-                f"step {self.name} is repeated for {len(self.over)} members, but writing a table "
-                "whose windows are replaced leaves the last one's rows only"
+                f"step {self.name} has {len(self.over)} members, but writing a table whose "
+                "windows are replaced leaves the last one's rows only"
             )
 
     def members(self, only: str = "") -> tuple[str, ...]:
-        """Return the members the step is repeated for, or the one asked for; ``("",)`` for none.
+        """Return the members of the step, or the one asked for; none if it has none.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Step:
         if only and only not in self.over:
             known = ", ".join(self.over) or "none"
             raise DeclarationError(f"step {self.name} has no member {only!r}; it has {known}")
-        return (only,) if only else self.over or ("",)
+        return (only,) if only else self.over
 
 
 @dataclass(frozen=True, slots=True)

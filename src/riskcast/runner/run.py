@@ -44,7 +44,7 @@ class StepReport:
 def run_step(step: Step, window: Window, ports: Ports, *, member: str = "") -> StepReport:
     """Read the step's tables as of the window's end, call it, write what it returns.
 
-    A step that is repeated for members is called for each in turn, or for the one named `member`.
+    A step that has members is called for all of them, or for the one named `member`.
 
     Raises
     ------
@@ -57,12 +57,10 @@ def run_step(step: Step, window: Window, ports: Ports, *, member: str = "") -> S
     started = seconds()
     lake = ports.lake
     frames = [ports.read(read, step, window) for read in step.reads]
-    run, given = load(step.run), ports.for_step(step, window)
-    made = []
-    for each in step.members(member):
-        named = {"member": each} if each else {}
-        made.append(_frames(step, run(*frames, **given, **named)))
-    out = [pl.concat(parts) for parts in zip(*made, strict=True)]
+    given = ports.for_step(step, window)
+    if members := step.members(member):
+        given["members"] = members
+    out = _frames(step, load(step.run)(*frames, **given))
     span = Window(BEGINNING, window.end) if step.from_start else window
     rows, versions = {}, {}
     for table, frame in zip(step.writes, out, strict=True):
@@ -74,8 +72,8 @@ def run_step(step: Step, window: Window, ports: Ports, *, member: str = "") -> S
     ports.announced.clear()
     if unknown := set(announced) - set(step.emits):
         raise DeclarationError(f"step {step.name} announces {unknown}, which it does not emit")
-    told = () if ports.backfill else announced
-    return StepReport(step.name, seconds() - started, rows, versions, told)
+    made = () if ports.backfill else announced
+    return StepReport(step.name, seconds() - started, rows, versions, made)
 
 
 def _frames(step: Step, returned: object) -> tuple[pl.DataFrame, ...]:
@@ -103,9 +101,7 @@ def run_pipeline(
     on_done: Callable[[StepReport], None] = lambda _report: None,
     on_skip: Callable[[Step], None] = lambda _step: None,
 ) -> tuple[StepReport, ...]:
-    """Run all steps in order, or the one named `only`, of which `member` may name a member.
-
-    The first that fails ends the run.
+    """Run all steps in order, or `only` one, or one `member` of it; stop at the first that fails.
 
     In a backfill steps that send, deploy or start something are left out, and `on_skip` is told.
     """
