@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean audit
+.PHONY: help setup run up down status test test-all soak check fmt lock bench bundle clean audit
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ test: setup ## the tests: under ten minutes on two cores
 test-all: setup ## every test, with full counts and long runs
 	@$(BIN)/python -m pytest $(PYTEST)
 
+soak: run ## two hours of requests to the stack, or MINUTES; what grows or fails is named
+	@$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),120)
+
 check: setup ## format, lint, types, layers, generated docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -65,7 +68,7 @@ lock: ## compile requirements/ from pyproject.toml
 	  --no-annotate --quiet -o requirements/dev.txt
 
 bench: setup ## benchmarks; FILES=folder for your own data
-	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script $(if $(FILES),--files $(FILES)); done
+	@for script in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$script $(if $(FILES),--files $(FILES)); done
 
 bundle: setup ## what Amazon MWAA is given, into dist/mwaa; needs RISKCAST_PLACE=ecs
 	@$(BIN)/riskcast bundle

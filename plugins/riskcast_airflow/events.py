@@ -13,7 +13,7 @@ from airflow.sdk import Asset, AssetAlias
 
 from riskcast.core.s3 import bucket_path, is_s3
 from riskcast.core.settings import read_settings
-from riskcast.pipelines import Step, manifest_key
+from riskcast.pipelines import Step, failure_key, manifest_key, pipeline
 
 # A longer window is a load of history, which is no news: monitoring would check all its sessions.
 LONGEST_NEWS = timedelta(days=90)
@@ -31,19 +31,51 @@ def outlets(step: Step) -> list[AssetAlias]:
     return [AssetAlias(_alias(name)) for name in step.emits]
 
 
-def read_manifest(pipeline: str, step: str, run_id: str) -> dict[str, Any] | None:
+def read_manifest(pipeline: str, step: str, run_id: str, member: str = "") -> dict[str, Any] | None:
     """Return what the step of the run has left in the lake; None if it has left nothing."""
-    root, key = read_settings().lake_root, manifest_key(pipeline, step, run_id)
-    if is_s3(root):
-        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    return _left(manifest_key(pipeline, step, run_id, member))
 
-        bucket, _, prefix = bucket_path(root).partition("/")
-        hook, path = S3Hook(), f"{prefix}/{key}".lstrip("/")
-        text = hook.read_key(path, bucket) if hook.check_for_key(path, bucket) else None
+
+def failure(context: Any) -> str:
+    """Return the error that ended the step in this attempt, named; empty if it left none."""
+    ti, run_id = context["ti"], context["run_id"]
+    said = _left(failure_key(ti.dag_id, ti.task_id, run_id, member_of(ti)))
+    if said is None or datetime.fromisoformat(said["finished_at"]) < _began(context):
+        return ""
+    return f"[{said['code']}] {said['error']}"
+
+
+def member_of(ti: Any) -> str:
+    """Return the member of its step that a task instance stands for; empty if it has none."""
+    over = pipeline(ti.dag_id).step(ti.task_id).over
+    return over[ti.map_index] if over else ""
+
+
+def _began(context: Any) -> datetime:
+    began: datetime | None = context["ti"].start_date
+    return context["dag_run"].start_date if began is None else began
+
+
+def _left(key: str) -> dict[str, Any] | None:
+    root = read_settings().lake_root
+    file = Path(root) / key
+    if is_s3(root):
+        text = _left_in_s3(root, key)
     else:
-        file = Path(root) / key
         text = file.read_text(encoding="utf-8") if file.is_file() else None
     return None if text is None else dict(json.loads(text))
+
+
+def _left_in_s3(root: str, key: str) -> str | None:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, prefix = bucket_path(root).partition("/")
+    hook, path = S3Hook(), f"{prefix}/{key}".lstrip("/")
+    try:
+        return hook.read_key(path, bucket) if hook.check_for_key(path, bucket) else None
+    except (BotoCoreError, ClientError) as error:
+        raise AirflowException(f"s3://{bucket}/{path} cannot be read: {error}") from error
 
 
 def finish(context: Any, _result: Any = None) -> None:
@@ -56,8 +88,8 @@ def finish(context: Any, _result: Any = None) -> None:
         whatever its container said.
     """
     ti = context["ti"]
-    said = read_manifest(ti.dag_id, ti.task_id, context["run_id"])
-    began = context["dag_run"].start_date if ti.start_date is None else ti.start_date
+    said = read_manifest(ti.dag_id, ti.task_id, context["run_id"], member_of(ti))
+    began = _began(context)
     if said is None or datetime.fromisoformat(said["finished_at"]) < began:
         raise AirflowException(
             f"{ti.dag_id}.{ti.task_id} left no manifest since {began}: it was lost before it "

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from typing import Any
 
-from airflow.configuration import conf
+from airflow.exceptions import AirflowException
 
 from riskcast.alerts.mail import Mail, send
 from riskcast.core.errors import RiskcastError
 from riskcast.core.settings import read_settings
+from riskcast_airflow import events
 
 RUNBOOK = "docs/runbook.md"
 log = logging.getLogger(__name__)
@@ -22,17 +23,28 @@ def failed(context: Any) -> None:
     if run.run_type == "backfill":
         log.info("backfill: no mail about %s.%s is sent", ti.dag_id, ti.task_id)
         return
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    member = events.member_of(ti)
+    of = f" of {member}" if member else ""
     lines = [
-        f"{ti.dag_id}.{ti.task_id} failed after {ti.try_number} attempt(s).",
-        f"What:    {context.get('exception') or 'see the log'}",
+        f"{ti.dag_id}.{ti.task_id}{of} failed after {ti.try_number} attempt(s).",
+        f"What:    {_what(context)}",
         f"Run:     {run.run_id}",
-        f"Log:     {base}/dags/{ti.dag_id}/runs/{run.run_id}/tasks/{ti.task_id}",
+        f"Log:     {ti.log_url}",
         f"Runbook: {RUNBOOK}#{ti.dag_id}",
         "",
         "The steps after it have not run. Clear the task to run it again for the same window.",
     ]
     _post(Mail(f"[riskcast] {ti.dag_id}.{ti.task_id} failed", "\n".join(lines)))
+
+
+def _what(context: Any) -> str:
+    """Return the error that the step left behind; where it left none, Airflow's own words."""
+    try:
+        said = events.failure(context)
+    except AirflowException:
+        log.exception("what the step has left cannot be read")
+        said = ""
+    return said or str(context.get("exception") or "see the log")
 
 
 async def late(**kwargs: Any) -> None:

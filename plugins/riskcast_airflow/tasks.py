@@ -7,31 +7,55 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow.exceptions import AirflowException
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, Context
 
 from riskcast.core.settings import PREFIX, read_settings
 from riskcast.pipelines import Pipeline, Size, Step, command
 from riskcast_airflow import events, runs
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+    Task: TypeAlias = BaseOperator | MappedOperator
 
 POOL = "riskcast"
 WAITER_SECONDS = 15
 TIMEOUTS = {Size.SMALL: timedelta(minutes=30), Size.LARGE: timedelta(hours=6)}
 
 
-def here(pipeline: Pipeline, step: Step) -> BaseOperator:
+class Command(BashOperator):
+    """A child process; one that fails is told by the error it left behind, not by a number."""
+
+    def execute(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowException as failed:
+            if said := events.failure(context):
+                raise AirflowException(said) from failed
+            raise
+
+
+def here(pipeline: Pipeline, step: Step) -> Task:
     """Return a task that runs the step as a child process of the worker.
 
     The child is a process group of its own, ended by SIGTERM when the task is cleared, killed or
     out of time. It inherits the worker's environment, so ``RISKCAST_`` settings pass through, and
     its folder, so that relative paths in them mean what they mean to the worker.
     """
-    name, *rest = words(pipeline, step)
-    executable = str(Path(sys.executable).with_name(name))
-    return BashOperator(
-        bash_command="exec " + runs.shell((executable, *rest)),
+
+    def line(member: str) -> str:
+        name, *rest = words(pipeline, step, member)
+        return "exec " + runs.shell((str(Path(sys.executable).with_name(name)), *rest))
+
+    return fan(
+        Command,
+        step,
+        "bash_command",
+        line,
         cwd=str(Path.cwd()),
         # LightGBM and XGBoost side by side starve each other when idle threads spin.
         env={"OMP_WAIT_POLICY": "PASSIVE"},
@@ -43,7 +67,7 @@ def here(pipeline: Pipeline, step: Step) -> BaseOperator:
     )
 
 
-def docker(pipeline: Pipeline, step: Step) -> BaseOperator:
+def docker(pipeline: Pipeline, step: Step) -> Task:
     """Return a task that runs the step in a container of ``RISKCAST_IMAGE``.
 
     The container has the worker's network, its ``RISKCAST_`` and ``AWS_`` variables, and the home
@@ -59,8 +83,11 @@ def docker(pipeline: Pipeline, step: Step) -> BaseOperator:
         *(part for name in names for part in ("--env", name)),
         settings.image,
     )
-    return BashOperator(
-        bash_command="exec " + runs.shell((*run, *words(pipeline, step))),
+    return fan(
+        Command,
+        step,
+        "bash_command",
+        lambda member: "exec " + runs.shell((*run, *words(pipeline, step, member))),
         append_env=True,
         skip_on_exit_code=None,
         post_execute=events.finish,
@@ -68,7 +95,7 @@ def docker(pipeline: Pipeline, step: Step) -> BaseOperator:
     )
 
 
-def ecs(pipeline: Pipeline, step: Step) -> BaseOperator:
+def ecs(pipeline: Pipeline, step: Step) -> Task:
     """Return a task that runs the step on Fargate and waits without a worker.
 
     A retry first looks for the container of the attempt before. A container that was lost, or
@@ -78,18 +105,25 @@ def ecs(pipeline: Pipeline, step: Step) -> BaseOperator:
     from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 
     settings = read_settings()
-    container = {"name": "riskcast", "command": list(words(pipeline, step))}
+
+    def overrides(member: str) -> dict[str, Any]:
+        command = list(words(pipeline, step, member))
+        return {"containerOverrides": [{"name": "riskcast", "command": command}]}
+
     logs = (
         {"awslogs_group": settings.ecs_log_group, "awslogs_stream_prefix": "riskcast/riskcast"}
         if settings.ecs_log_group
         else {}
     )
-    return EcsRunTaskOperator(
+    return fan(
+        EcsRunTaskOperator,
+        step,
+        "overrides",
+        overrides,
         cluster=settings.ecs_cluster,
         # One a step, because each has a role of its own.
         task_definition=f"{settings.ecs_task}-{pipeline.name}-{step.name}",
         launch_type="FARGATE",
-        overrides={"containerOverrides": [container]},
         network_configuration={
             "awsvpcConfiguration": {
                 "subnets": settings.ecs_subnets.split(","),
@@ -110,21 +144,41 @@ def ecs(pipeline: Pipeline, step: Step) -> BaseOperator:
     )
 
 
-PLACES: dict[str, Callable[[Pipeline, Step], BaseOperator]] = {
+PLACES: dict[str, Callable[[Pipeline, Step], Task]] = {
     "here": here,
     "docker": docker,
     "ecs": ecs,
 }
 
 
-def task(pipeline: Pipeline, step: Step) -> BaseOperator:
+def task(pipeline: Pipeline, step: Step) -> Task:
     """Return the step as a task for the place named by ``RISKCAST_PLACE``."""
     return PLACES[read_settings().place](pipeline, step)
 
 
-def words(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
+def fan(
+    operator: type[BaseOperator], step: Step, name: str, value: Callable[[str], Any], **fixed: Any
+) -> Task:
+    """Return one task, or for a step of members one that is mapped over them, side by side.
+
+    Parameters
+    ----------
+    name : str
+        The argument of `operator` in which members differ.
+    value : callable
+        Returns it for a member; given the empty text for a step without members.
+    """
+    if not step.over:
+        return operator(**{name: value("")}, **fixed)
+    shown = f"{{{{ {list(step.over)}[ti.map_index] }}}}"
+    one = operator.partial(map_index_template=shown, **fixed)
+    mapped: MappedOperator = one.expand(**{name: [value(member) for member in step.over]})
+    return mapped
+
+
+def words(pipeline: Pipeline, step: Step, member: str = "") -> tuple[str, ...]:
     """Return the step's command line, word by word, with the run's own values as templates."""
-    asked = command(pipeline.name, step.name, runs.START, runs.END)
+    asked = command(pipeline.name, step.name, runs.START, runs.END, member)
     return (*asked, *runs.arguments(pipeline))
 
 
@@ -145,8 +199,10 @@ def _pool(step: Step) -> dict[str, Any]:
     settings = read_settings()
     if settings.place == "ecs":  # every container has a machine of its own
         return {}
-    # A large step takes the whole machine: two of them would starve each other of memory.
-    return {"pool": POOL, "pool_slots": int(settings.cores) if step.size is Size.LARGE else 1}
+    # A large step takes the whole machine: two of them would starve each other of memory. Each
+    # member of one does a part of the work.
+    whole = step.size is Size.LARGE and not step.over
+    return {"pool": POOL, "pool_slots": int(settings.cores) if whole else 1}
 
 
 def _doc(step: Step) -> str:

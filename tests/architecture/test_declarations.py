@@ -25,7 +25,8 @@ STEPS = [(p.name, s) for p in PIPELINES.values() for s in p.steps]
 @pytest.mark.parametrize(("pipeline", "step"), STEPS, ids=[f"{p}.{s.name}" for p, s in STEPS])
 def test_a_step_names_a_function_that_takes_what_the_step_hands_over(pipeline, step):
     signature = inspect.signature(load(step.run))
-    named = dict.fromkeys((*step.uses, *(["product"] if step.product else [])))
+    handed = {"product": step.product, "members": step.over}
+    named = dict.fromkeys((*step.uses, *(name for name, given in handed.items() if given)))
     signature.bind(*(None for _ in step.reads), **named)
 
 

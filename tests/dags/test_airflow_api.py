@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.dags.inbox import Inbox, text
 
 from riskcast.core.errors import StackError
 from riskcast.core.window import Window
@@ -25,30 +26,40 @@ from riskcast.jobs.airflow_api import Airflow
 ROOT = Path(__file__).parents[2]
 HISTORY = Window(datetime(1999, 1, 1, tzinfo=UTC), datetime(2018, 12, 31, 22, 5, tzinfo=UTC))
 
-# Two pipelines built as ours are, whose steps write down what they were given.
+# Pipelines built as ours are, whose steps write down what they were given; and a step of ours that
+# fails of files that are not there.
 DAGS = """
+from dataclasses import replace
+from datetime import timedelta
 import riskcast_airflow.tasks as tasks
-from riskcast.pipelines import Pipeline, Step
+from riskcast.pipelines import MARKET_DAILY, PIPELINES, Pipeline, Step, command
 from riskcast_airflow.dag import build_dag
-tasks.command = lambda pipeline, step, start, end: (
-    "python", "-c", {code!r}, pipeline, step, start, end
+
+def probe(pipeline, step, start, end, member=""):
+    if pipeline == MARKET_DAILY.name:
+        return command(pipeline, step, start, end)
+    return ("python", "-c", {code!r}, pipeline, step, start, end, f"[{{member}}]")
+
+tasks.command = probe
+one = Step("one", "", retries=0)
+declared = (
+    Pipeline("good", "", (one, Step("two", "", after=("one",), retries=0)), "5 22 * * 1-5"),
+    Pipeline("bad", "", (Step("breaks", "", retries=0),)),
+    Pipeline("fanned", "", (replace(one, over=("a", "b", "c")),)),
+    Pipeline("slow", "", (one,), due=timedelta(seconds=5)),
+    Pipeline("prompt", "", (one,), due=timedelta(seconds=300)),
+    Pipeline("market_daily", "", (replace(MARKET_DAILY.step("ingest_market"), retries=0),)),
 )
-good = build_dag(
-    Pipeline(
-        "good",
-        "",
-        (Step("one", "", retries=0), Step("two", "", after=("one",), retries=0)),
-        schedule="5 22 * * 1-5",
-    ),
-    None,
-)
-bad = build_dag(Pipeline("bad", "", (Step("breaks", "", retries=0),)), None)
+PIPELINES |= {{each.name: each for each in declared}}
+for each in declared:
+    globals()[each.name] = build_dag(each, None)
 """
 CODE = """
-import os, sys
-pipeline, step, start, end = sys.argv[1:5]
+import os, sys, time
+pipeline, step, start, end, member = sys.argv[1:6]
 with open(os.environ["PROBE"], "a") as file:
-    print(pipeline, step, start, end, os.environ["RISKCAST_ASSET"], file=file)
+    print(pipeline, step, start, end, os.environ["RISKCAST_ASSET"], member, file=file)
+time.sleep(30 if pipeline == "slow" else 0)
 sys.exit(99 if pipeline == "bad" else 0)
 """
 
@@ -60,7 +71,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def inbox():
+    with Inbox() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, inbox):
     """A running Airflow with those DAGs; its address, password and what its steps wrote."""
     home = tmp_path_factory.mktemp("airflow")
     port, password = free_port(), secrets.token_hex(8)
@@ -82,8 +101,16 @@ def server(tmp_path_factory):
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__API__BASE_URL": url,
         "PROBE": str(home / "probe.txt"),
         "RISKCAST_ASSET": "QQQ",
+        "RISKCAST_HOME": str(home / "house"),
+        "RISKCAST_SOURCE": "files",
+        "RISKCAST_FILES": str(home / "nowhere"),
+        "RISKCAST_MAIL_HOST": "127.0.0.1",
+        "RISKCAST_MAIL_PORT": str(inbox.server_address[1]),
+        "RISKCAST_MAIL_TLS": "none",
+        "RISKCAST_MAIL_TO": "ops@example.org",
     }
     airflow = str(Path(sys.executable).with_name("airflow"))
     for prepared in (["db", "migrate"], ["pools", "set", "riskcast", "2", "probes"]):
@@ -91,7 +118,7 @@ def server(tmp_path_factory):
     log = (home / "log.txt").open("w")
     started = [
         subprocess.Popen([airflow, role], env=env, cwd=home, stdout=log, stderr=log)
-        for role in ("api-server", "scheduler", "dag-processor")
+        for role in ("api-server", "scheduler", "dag-processor", "triggerer")
     ]
     until = time.monotonic() + 120
     while time.monotonic() < until:
@@ -104,7 +131,7 @@ def server(tmp_path_factory):
     for process in started:
         process.terminate()
     for process in started:
-        process.wait(30)
+        process.wait(120)
 
 
 @pytest.fixture
@@ -153,6 +180,65 @@ def test_a_failed_run_names_its_failed_tasks(client):
     run_id = client.trigger_dag("bad", HISTORY)
     with pytest.raises(StackError, match="failed in breaks"):
         client.wait("bad", run_id, seconds=120)
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_members_of_a_step_run_as_tasks_of_their_own(server, client):
+    client.await_dag("fanned")
+    client.unpause("fanned")
+    run_id = client.trigger_dag("fanned", HISTORY)
+    seen = []
+    client.wait("fanned", run_id, seconds=120, progress=seen.append)
+    ran = [line.split() for line in server[2].read_text().splitlines()]
+    assert sorted(row[5] for row in ran if row[0] == "fanned") == ["[a]", "[b]", "[c]"]
+    assert seen[-1] == dict.fromkeys(("one a", "one b", "one c"), "success")
+
+
+def mails_about(inbox, subject: str, *, seconds: float) -> list[str]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = [
+            message for message in inbox.messages if f"Subject: [riskcast] {subject}" in message
+        ]
+        if found:
+            return found
+        time.sleep(1)
+    return []
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_the_mail_about_a_failed_task_names_the_error_its_log_and_the_page_that_helps(
+    server, client, inbox
+):
+    client.await_dag("market_daily")
+    client.unpause("market_daily")
+    run_id = client.trigger_dag("market_daily", HISTORY)
+    with pytest.raises(StackError, match="failed in ingest_market"):
+        client.wait("market_daily", run_id, seconds=180)
+    (mail,) = mails_about(inbox, "market_daily.ingest_market failed", seconds=30)
+    said = text(mail)
+    assert "What:    [source-missing] " in said and "exit code" not in said
+    assert f"{server[0]}/dags/market_daily/runs/{run_id}/tasks/ingest_market" in said
+    assert "docs/runbook.md#market_daily" in said
+
+
+@pytest.mark.slow
+@pytest.mark.stack
+def test_a_run_past_its_deadline_is_told_once_and_one_in_time_never(client, inbox):
+    """The scheduler sees it, the triggerer tells it, while the run goes on."""
+    for name in ("slow", "prompt"):
+        client.await_dag(name)
+        client.unpause(name)
+    late, prompt = client.trigger_dag("slow", HISTORY), client.trigger_dag("prompt", HISTORY)
+    (mail,) = mails_about(inbox, "slow is late", seconds=120)
+    assert late in text(mail) and "docs/runbook.md#slow" in text(mail)
+    client.wait("prompt", prompt, seconds=120)
+    client.wait("slow", late, seconds=180)
+    time.sleep(20)  # several rounds of the scheduler's look at deadlines
+    assert len(mails_about(inbox, "slow is late", seconds=1)) == 1
+    assert mails_about(inbox, "prompt is late", seconds=1) == []
 
 
 @pytest.mark.slow

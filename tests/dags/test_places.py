@@ -170,12 +170,21 @@ def test_a_container_that_was_lost_never_counts_as_success(aws):
 
 def test_a_task_on_ecs_waits_without_a_worker_and_gives_up_in_time(aws):
     dag = build_dag(pipeline("train_daily_risk"), None)
-    task = dag.get_task("evaluate")
+    task = dag.get_task("register")
     assert task.deferrable and task.reattach
-    assert task.task_definition == "riskcast-train_daily_risk-evaluate"
+    assert task.task_definition == "riskcast-train_daily_risk-register"
     limit = timedelta(seconds=task.waiter_delay * task.waiter_max_attempts)
     assert limit == task.execution_timeout
     assert task.pool == "default_pool"
+
+
+def test_each_candidate_is_trained_in_a_container_of_its_own(aws):
+    task = build_dag(pipeline("train_daily_risk"), None).get_task("walk")
+    given = [each["containerOverrides"][0] for each in task.expand_input.value["overrides"]]
+    said = [each["command"][each["command"].index("--member") + 1] for each in given]
+    assert tuple(said) == pipeline("train_daily_risk").step("walk").over
+    assert task.partial_kwargs["reattach"]  # by an id that Airflow makes from the map index too
+    assert task.partial_kwargs["task_definition"] == "riskcast-train_daily_risk-walk"
 
 
 def test_a_place_without_its_settings_is_refused():

@@ -38,10 +38,15 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def simulate(timetable, first: datetime, last: datetime, *, down: tuple = ()) -> list:
-    """The runs a scheduler makes that asks every half an hour, except while it is down."""
+def simulate(
+    timetable, first: datetime, last: datetime, *, down: tuple = (), jumps: tuple = ()
+) -> list:
+    """The runs a scheduler makes that asks every half an hour, except while it is down.
+
+    `jumps` are instants at which the wall clock is set, once each, and what it is set to.
+    """
     runs, made = [], None
-    now = first
+    now, to_come = first, dict(jumps)
     with time_machine.travel(now, tick=False) as traveller:
         while now <= last:
             traveller.move_to(now)
@@ -52,7 +57,7 @@ def simulate(timetable, first: datetime, last: datetime, *, down: tuple = ()) ->
                 if info is not None and info.run_after <= now:
                     runs.append(info)
                     made = info.data_interval
-            now += timedelta(minutes=30)
+            now = to_come.pop(now, now + timedelta(minutes=30))
     return runs
 
 
@@ -110,6 +115,26 @@ def test_after_an_outage_one_run_covers_what_was_missed():
     )
     ends = [(run.data_interval.start.day, run.data_interval.end.day) for run in runs]
     assert ends == [(2, 3), (3, 6), (6, 7), (7, 13), (13, 14)]
+
+
+def test_a_wall_clock_that_is_set_neither_repeats_nor_loses_a_session():
+    def at(day: int, hour: int, minute: int = 0) -> datetime:
+        return datetime(2025, 3, day, hour, minute, tzinfo=UTC)
+
+    runs = simulate(
+        SessionCloseTimetable(),
+        at(3, 0),
+        at(17, 0),
+        jumps=(
+            (at(4, 22, 30), at(4, 20, 30)),  # back over a close that has been run
+            (at(6, 3), at(5, 3)),  # back by a day
+            (at(9, 1), at(9, 2)),  # New York's clocks go forward, and so does a wrong UTC
+            (at(11, 12), at(14, 12)),  # a machine that slept for three sessions
+        ),
+    )[1:]
+    ends = [run.data_interval.end.day for run in runs]
+    assert ends == [3, 4, 5, 6, 7, 10, 13, 14]
+    assert all(a.data_interval.end == b.data_interval.start for a, b in pairwise(runs))
 
 
 def test_unpausing_after_years_makes_one_run_and_not_a_flood():

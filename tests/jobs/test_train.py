@@ -11,7 +11,7 @@ from tests.evaluation.synthetic_market import SMALL, market
 
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.jobs import train
+from riskcast.jobs import evaluate, train
 from riskcast.jobs.lineage import environment_digest, git_sha
 from riskcast.lake import MemoryLake
 from riskcast.registry import CHAMPION, Registry
@@ -36,8 +36,13 @@ def trained(home: Path, *, lvix: float = 0.0):
     registry = Registry(settings)
     given = {"product": PRODUCT, "registry": registry, "window": WINDOW}
     features = FEATURES.with_columns(pl.col("lvix") + lvix * pl.col("tv1").sin())
-    losses = train.evaluate(features, LABELS, product=PRODUCT, settings=settings,
-                            progress=lambda *_: None)  # fmt: skip
+    asked = {"product": PRODUCT, "window": WINDOW}
+    alone = {"settings": settings, "progress": lambda *_: None}
+    walks = [
+        evaluate.walk(features, LABELS, **asked, **alone, members=(candidate.name,))
+        for candidate in PRODUCT.candidates
+    ]
+    losses = evaluate.evaluate(features, LABELS, pl.concat(walks), **asked)
     none = MemoryLake().read(DECISIONS)
     decided = train.gate(features, LABELS, losses, none, **given)
     lake = VersionedLake()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from riskcast.cli.door import client_settings
 from riskcast.cli.progress import console, display
+from riskcast.core.errors import LakeError
+from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.pipelines import PIPELINES, Pipeline, pipeline
+from riskcast.pipelines import PIPELINES, Pipeline, Step, pipeline
 from riskcast.products import PRODUCTS
 from riskcast.runner import StepReport
 from riskcast.tables import TABLES
@@ -27,12 +32,15 @@ END = Annotated[str, typer.Option(help="ISO date (included) or UTC instant; the 
 def run(
     name: Annotated[str, typer.Argument(metavar="PIPELINE", help="A pipeline.")],
     step: Annotated[str, typer.Argument(help="One step; all in order when left out.")] = "",
+    member: Annotated[
+        str, typer.Option(help="One member of a step that has any; all when left out.")
+    ] = "",
     start: START = "1960-01-01",
     end: END = "",
     days: Annotated[int, typer.Option(help="Start so many days before the end instead.")] = 0,
     given: GIVEN = None,
     run_id: Annotated[
-        str, typer.Option(help="Leave a manifest of each step in the lake under this run.")
+        str, typer.Option(help="Leave in the lake, under this run, how each step has ended.")
     ] = "",
     backfill: Annotated[
         bool, typer.Option(help="Repeat the past: announce, send and deploy nothing.")
@@ -55,17 +63,40 @@ def run(
         def done(report: StepReport) -> None:
             shown.step_done(report)
             if run_id:
-                write_manifest(settings, asked.name, run_id, window, report)
+                write_manifest(settings, asked.name, run_id, window, report, member=member)
 
-        run_pipeline(
-            asked,
-            window,
-            ports,
-            only=step,
-            on_start=shown.step_started,
-            on_done=done,
-            on_skip=shown.step_skipped,
-        )
+        def started(each: Step) -> None:
+            begun.append(each.name)
+            shown.step_started(each)
+
+        with _told(settings, asked, run_id, member) as begun:
+            run_pipeline(
+                asked,
+                window,
+                ports,
+                only=step,
+                member=member,
+                on_start=started,
+                on_done=done,
+                on_skip=shown.step_skipped,
+            )
+
+
+@contextmanager
+def _told(settings: Settings, asked: Pipeline, run_id: str, member: str) -> Iterator[list[str]]:
+    """Leave in the lake what the last step begun, of the names the block is to add, fails of."""
+    from riskcast.runner import write_failure
+
+    begun: list[str] = []
+    try:
+        yield begun
+    except Exception as error:
+        if run_id and begun:
+            try:
+                write_failure(settings, asked.name, run_id, begun[-1], error, member=member)
+            except LakeError as lost:  # the step's own failure is what counts
+                console.print(f"what failed could not be left behind: {escape(str(lost))}")
+        raise
 
 
 def _params(asked: Pipeline, given: list[str]) -> dict[str, str]:

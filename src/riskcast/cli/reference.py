@@ -49,7 +49,8 @@ def _pipelines() -> str:
             after = ", ".join(s.name for s in pipeline.upstream(step))
             reads = ", ".join(r.table.name for r in step.reads)
             writes = ", ".join(t.name for t in step.writes)
-            out.append(f"| {step.name} | {after} | {reads} | {writes} | `{step.run}` |")
+            each = f" for each of {', '.join(step.over)}" if step.over else ""
+            out.append(f"| {step.name} | {after} | {reads} | {writes} | `{step.run}`{each} |")
         out.append("")
     return "\n".join(out)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from riskcast.core.errors import NotEnoughHistory
+from riskcast.core.errors import LookAhead, NotEnoughHistory
 from riskcast.models.base import FLOOR, Design, Floats
 from riskcast.products import Candidate, Product
 from riskcast.tables import gold
@@ -56,6 +56,21 @@ def build_design(features: pl.DataFrame, labels: pl.DataFrame, columns: tuple[st
     known = np.where(np.isnan(y), np.datetime64("NaT"), known)
     ranges = np.where(np.isnan(y), np.nan, ranges_ahead(features))
     return Design(columns, real_values(features, columns), y, dates, known, ranges)
+
+
+def check_labels(design: Design, horizon: int) -> None:
+    """Raise LookAhead if a label claims to be known before its `horizon` sessions are over.
+
+    Counted in weekdays, of which sessions are a part, so that a missing row raises no alarm.
+    """
+    has = ~np.isnat(design.known)
+    early = np.busday_count(design.dates[has], design.known[has]) < horizon
+    if early.any():
+        first, known = design.dates[has][early][0], design.known[has][early][0]
+        raise LookAhead(
+            f"{int(early.sum())} labels claim to be known before {horizon} sessions have passed, "
+            f"first that of {first} at {known}"
+        )
 
 
 def ranges_ahead(features: pl.DataFrame) -> Floats:

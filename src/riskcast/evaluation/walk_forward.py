@@ -19,7 +19,7 @@ from riskcast.core.clock import seconds
 from riskcast.core.errors import LookAhead, NotEnoughHistory
 from riskcast.core.load import load
 from riskcast.evaluation import pools
-from riskcast.evaluation.design import first_fit
+from riskcast.evaluation.design import check_labels, first_fit
 from riskcast.models import ENGINES
 from riskcast.models.base import H_BOUNDS, Dates, Design, Fitted, Floats
 from riskcast.products import Candidate, Product
@@ -46,6 +46,11 @@ class Path:
 
     log_h: Floats
     fit_end: Dates
+
+    @classmethod
+    def never(cls, rows: int) -> Path:
+        """Return a path without a forecast."""
+        return cls(np.full(rows, np.nan), np.full(rows, np.datetime64("NaT", "D")))
 
     def check(self, dates: Dates) -> None:
         """Raise LookAhead if a forecast rests on a session after its own."""
@@ -104,44 +109,51 @@ def walk_forward(
     LookAhead
         If a fit saw a label not known at its session, or an offset was not walk-forward.
     """
+    names = tuple(candidate.name for candidate in product.candidates)
+    paths, took = candidate_paths(product, design, names, cores=cores, seed=seed, progress=progress)
+    return Walk(record_of(product, design, paths, first_forecast=first_forecast), took)
+
+
+def candidate_paths(
+    product: Product,
+    design: Design,
+    names: tuple[str, ...],
+    *,
+    cores: int = 1,
+    seed: int = SEED,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Path], dict[str, float]]:
+    """Return the forecasts along time of the candidates named, and the seconds each took.
+
+    What a hybrid starts from is walked with it. So candidates asked for one by one have the same
+    forecasts as all at once.
+
+    Raises
+    ------
+    NotEnoughHistory, LookAhead
+        As `walk_forward`.
+    """
     if not product.pool:
         raise NotEnoughHistory(f"{product.name}: no member of the pool has usable columns")
     check_labels(design, product.horizon)
     paths: dict[str, Path] = {}
     took: dict[str, float] = {}
-    offsets = {c.offset for c in product.candidates if c.offset}
+    wanted = {*names, *(product.candidate(name).offset for name in names)}
+    chosen = [candidate for candidate in product.candidates if candidate.name in wanted]
     # Small matrices gain nothing from BLAS threads, which would fight over the same cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as workers:
-        for candidate in sorted(product.candidates, key=lambda c: bool(c.offset)):
+        for candidate in sorted(chosen, key=lambda c: bool(c.offset)):
             path, took[candidate.name] = candidate_path(
                 candidate,
                 design,
-                schedule(product, design, early=candidate.name in offsets),
+                folds_of(product, design, candidate.name),
                 offset=paths.get(candidate.offset),
                 workers=workers,
                 seed=seed,
                 progress=progress,
             )
             paths[candidate.name] = path
-    start = first_fit(product, design)
-    if first_forecast is not None:
-        start = max(start, int(np.searchsorted(design.dates, np.datetime64(first_forecast))))
-    return Walk(_record(product, design, paths, start), took)
-
-
-def check_labels(design: Design, horizon: int) -> None:
-    """Raise LookAhead if a label claims to be known before its `horizon` sessions are over.
-
-    Counted in weekdays, of which sessions are a part, so that a missing row raises no alarm.
-    """
-    has = ~np.isnat(design.known)
-    early = np.busday_count(design.dates[has], design.known[has]) < horizon
-    if early.any():
-        first, known = design.dates[has][early][0], design.known[has][early][0]
-        raise LookAhead(
-            f"{int(early.sum())} labels claim to be known before {horizon} sessions have passed, "
-            f"first that of {first} at {known}"
-        )
+    return {name: paths[name] for name in names}, took
 
 
 def schedule(product: Product, design: Design, *, early: bool = False) -> list[slice]:
@@ -158,6 +170,12 @@ def schedule(product: Product, design: Design, *, early: bool = False) -> list[s
     return [slice(i, min(i + every, rows)) for i in range(first, rows, every)]
 
 
+def folds_of(product: Product, design: Design, name: str) -> list[slice]:
+    """Return the `schedule` of a candidate; one that hybrids start from begins early."""
+    early = any(candidate.offset == name for candidate in product.candidates)
+    return schedule(product, design, early=early)
+
+
 def candidate_path(
     candidate: Candidate,
     design: Design,
@@ -170,7 +188,7 @@ def candidate_path(
 ) -> tuple[Path, float]:
     """Return the candidate's forecasts along time, and the seconds its fits took."""
     own = design.take(candidate.columns)
-    path = Path(np.full(len(own.dates), np.nan), np.full(len(own.dates), np.datetime64("NaT", "D")))
+    path = Path.never(len(own.dates))
 
     def run(rows: slice) -> tuple[Floats, date, float]:
         began = seconds()
@@ -239,7 +257,17 @@ def pool_paths(product: Product, design: Design, paths: dict[str, Path]) -> dict
     }
 
 
-def _record(product: Product, design: Design, paths: dict[str, Path], start: int) -> pl.DataFrame:
+def record_of(
+    product: Product,
+    design: Design,
+    paths: dict[str, Path],
+    *,
+    first_forecast: date | None = None,
+) -> pl.DataFrame:
+    """Return the record of a `Walk` from the forecasts of all candidates of the product."""
+    start = first_fit(product, design)
+    if first_forecast is not None:
+        start = max(start, int(np.searchsorted(design.dates, np.datetime64(first_forecast))))
     never = np.full(len(design.dates), np.datetime64("NaT", "D"))
     every = {**paths, **pool_paths(product, design, paths)}
     for name, column in product.naive.items():

@@ -221,9 +221,12 @@ class Airflow:
     def task_states(
         self, dag_id: str, run_id: str, *, until: float | None = None
     ) -> dict[str, str]:
-        """Return the state of each task of a run, ``waiting`` before it has one."""
+        """Return the state of each task of a run, ``waiting`` before it has one.
+
+        Of a task that is mapped each instance by its own name, as soon as it has one.
+        """
         answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", until=until)
-        return {t["task_id"]: t["state"] or "waiting" for t in answer.json()["task_instances"]}
+        return {_name(t): t["state"] or "waiting" for t in answer.json()["task_instances"]}
 
     def wait(
         self,
@@ -326,6 +329,12 @@ class Airflow:
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _name(task: Mapping[str, Any]) -> str:
+    if task.get("map_index", -1) < 0:
+        return str(task["task_id"])
+    return f"{task['task_id']} {task.get('rendered_map_index') or task['map_index']}"
 
 
 def _compact(instant: datetime) -> str:

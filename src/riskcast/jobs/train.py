@@ -1,9 +1,8 @@
-"""From gold to a champion: evaluate walk-forward, judge, register, promote."""
+"""From walk-forward losses to a champion: judge, register, promote."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 
 import polars as pl
@@ -11,12 +10,11 @@ import polars as pl
 from riskcast.core.errors import GateRefused
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.final import fit_served
 from riskcast.evaluation.gate import Verdict, check_refit, decide
-from riskcast.evaluation.losses import with_losses
-from riskcast.evaluation.walk_forward import SEED, walk_forward
+from riskcast.evaluation.walk_forward import SEED
 from riskcast.jobs.deploy import deploy_newest
+from riskcast.jobs.evaluate import EVALUATION, design_of
 from riskcast.jobs.lineage import environment_digest, git_sha, table_versions
 from riskcast.jobs.report import gather, render
 from riskcast.lake import Lake
@@ -27,44 +25,8 @@ from riskcast.registry import CHAMPION, LoadedModel, Registry
 from riskcast.rollout import open_machine
 from riskcast.rollout.golden import record as record_golden
 
-EVALUATION = "walk_forward"
 LAST_SESSIONS = 60  # a refit is compared with the champion on these
 GOLDEN_SESSIONS = 250  # golden requests are spread over these
-
-
-def evaluate(
-    features: pl.DataFrame,
-    labels: pl.DataFrame,
-    *,
-    product: Product,
-    settings: Settings,
-    progress: Callable[[str, int, int], None],
-) -> pl.DataFrame:
-    """Return the loss of every model on every session, rows of `losses`.
-
-    Each forecast is as it would have been made on its day; `known_at` is when its label matured.
-    """
-    design, recipe = _design(product, features, labels)
-    walk = walk_forward(recipe, design, cores=int(settings.cores), progress=progress)
-    matured = labels.select("symbol", "date", "known_at")
-    return (
-        with_losses(walk.record)
-        .join(matured, on="date", how="inner")
-        .select(
-            pl.lit(product.name).alias("product"),
-            pl.lit(EVALUATION).alias("evaluation"),
-            pl.lit(recipe.recipe).alias("recipe"),
-            "model",
-            "symbol",
-            "date",
-            "variance_hat",
-            "variance",
-            "qlike",
-            "sq_error",
-            "known_at",
-            pl.lit("derived").alias("source"),
-        )
-    )
 
 
 def gate(
@@ -82,7 +44,7 @@ def gate(
     A verdict stands: judging the same recipe as of the same instant again returns it. A refusal
     is a verdict like any other; the next step is the one that fails on it.
     """
-    design, recipe = _design(product, features, labels)
+    design, recipe = design_of(product, features, labels)
     standing = _decision(decisions, recipe, window.as_of)
     if not standing.is_empty():
         return standing
@@ -131,7 +93,7 @@ def register(
     RolloutAborted
         If a server did not answer as it should; the champion stays.
     """
-    design, recipe = _design(product, features, labels)
+    design, recipe = design_of(product, features, labels)
     decision = _decision(decisions, recipe, window.as_of).row(0, named=True)
     as_of = window.as_of.isoformat()
     same = {"recipe": recipe.recipe, "as_of": as_of}
@@ -190,13 +152,6 @@ def walked(losses: pl.DataFrame, product: str, recipe: str) -> pl.DataFrame:
         "variance_hat",
         "variance",
     )
-
-
-def _design(
-    product: Product, features: pl.DataFrame, labels: pl.DataFrame
-) -> tuple[Design, Product]:
-    design = build_design(features, labels, needed_columns(product))
-    return design, effective(product, design)
 
 
 def _decision(decisions: pl.DataFrame, recipe: Product, as_of: datetime) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from riskcast.pipelines.spec import (
     Step,
     ancestry,
     command,
+    failure_key,
     manifest_key,
     tables_written,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Step",
     "ancestry",
     "command",
+    "failure_key",
     "manifest_key",
     "pipeline",
     "tables_written",

@@ -204,14 +204,29 @@ TRAIN_DAILY_RISK = Pipeline(
     on=(DRIFT,),
     tags=("daily_risk", "training"),
     steps=(
+        # From the lake itself: the next step retrieves the same rows and refuses others.
         Step(
-            "evaluate",
-            "riskcast.jobs.train:evaluate",
-            reads=(gold.FEATURES_DAILY.retrieved(), gold.LABELS_DAILY.as_of()),
-            writes=(output.LOSSES,),
-            uses=("settings", "progress"),
+            "walk",
+            "riskcast.jobs.evaluate:walk",
+            reads=(gold.FEATURES_DAILY.as_of(), gold.LABELS_DAILY.as_of()),
+            writes=(output.CANDIDATE_FORECASTS,),
+            uses=("settings", "window", "progress"),
             product=DAILY_RISK,
             size=Size.LARGE,
+            over=tuple(candidate.name for candidate in DAILY_RISK.candidates),
+            from_start=True,
+        ),
+        Step(
+            "evaluate",
+            "riskcast.jobs.evaluate:evaluate",
+            reads=(
+                gold.FEATURES_DAILY.retrieved(),
+                gold.LABELS_DAILY.as_of(),
+                output.CANDIDATE_FORECASTS.as_of(),
+            ),
+            writes=(output.LOSSES,),
+            uses=("window",),
+            product=DAILY_RISK,
             from_start=True,
         ),
         Step(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from riskcast.core.errors import DeclarationError
 from riskcast.products import Product
-from riskcast.tables import Read, Table
+from riskcast.tables import Read, Table, Write
 
 SESSION_CLOSE = "@session_close"
 RELEASES = "@releases"
@@ -45,11 +45,15 @@ class Step:
     from_start : bool
         Whether the step answers for everything known up to the window's end instead of the
         window alone, because it recomputes history: a walk-forward, for example.
+    over : tuple of str
+        Members the step does its work for, independent of each other, so that a place may run them
+        side by side; a call is handed those it is for, all or one, as `members`.
 
     Raises
     ------
     DeclarationError
-        If a table is to be retrieved that is not the features table of the step's product.
+        If a table is to be retrieved that is not the features table of the step's product, or
+        members of one step would replace each other's rows.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Step:
     retries: int = 2
     emits: tuple[str, ...] = ()
     live_only: bool = False
+    over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for read in self.reads:
@@ -73,6 +78,24 @@ class Step:
                     f"step {self.name} retrieves {read.table.name}, which is not the features "
                     "table of its product"
                 )
+        if self.over and any(table.write is Write.REPLACE for table in self.writes):
+            raise DeclarationError(
+                f"step {self.name} has {len(self.over)} members, but writing a table whose "
+                "windows are replaced leaves the last one's rows only"
+            )
+
+    def members(self, only: str = "") -> tuple[str, ...]:
+        """Return the members of the step, or the one asked for; none if it has none.
+
+        Raises
+        ------
+        DeclarationError
+            If the step has no such member.
+        """
+        if only and only not in self.over:
+            known = ", ".join(self.over) or "none"
+            raise DeclarationError(f"step {self.name} has no member {only!r}; it has {known}")
+        return (only,) if only else self.over
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +170,25 @@ class Pipeline:
         return tuple(done)
 
 
-def command(pipeline: str, step: str, start: str, end: str) -> tuple[str, ...]:
-    """The one command line of a step, wherever it runs."""
-    return ("riskcast", "run", pipeline, step, "--start", start, "--end", end)
+def command(pipeline: str, step: str, start: str, end: str, member: str = "") -> tuple[str, ...]:
+    """The one command line of a step, or of one of its members, wherever it runs."""
+    words = ("riskcast", "run", pipeline, step, "--start", start, "--end", end)
+    return (*words, "--member", member) if member else words
 
 
-def manifest_key(pipeline: str, step: str, run_id: str) -> str:
+def manifest_key(pipeline: str, step: str, run_id: str, member: str = "") -> str:
     """Where below the lake root a step of a run leaves the proof that it has ended well."""
-    return f"runs/{pipeline}/{sha256(run_id.encode()).hexdigest()[:16]}/{step}.json"
+    return f"{_left_by(pipeline, step, run_id, member)}.json"
+
+
+def failure_key(pipeline: str, step: str, run_id: str, member: str = "") -> str:
+    """Where below the lake root a step of a run says what it has failed of."""
+    return f"{_left_by(pipeline, step, run_id, member)}.failed.json"
+
+
+def _left_by(pipeline: str, step: str, run_id: str, member: str) -> str:
+    name = f"{step}-{member}" if member else step
+    return f"runs/{pipeline}/{sha256(run_id.encode()).hexdigest()[:16]}/{name}"
 
 
 def tables_written(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:

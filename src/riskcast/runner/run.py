@@ -41,21 +41,26 @@ class StepReport:
         return any(before != after for before, after in self.versions.values())
 
 
-def run_step(step: Step, window: Window, ports: Ports) -> StepReport:
+def run_step(step: Step, window: Window, ports: Ports, *, member: str = "") -> StepReport:
     """Read the step's tables as of the window's end, call it, write what it returns.
+
+    A step that has members is called for all of them, or for the one named `member`.
 
     Raises
     ------
     DeclarationError
-        If the function returns another number of frames than the step writes.
+        If the function returns another number of frames than the step writes, or the step has no
+        such member.
     ContractBroken
         If a frame breaks its table's declaration; nothing of that table is written.
     """
     started = seconds()
     lake = ports.lake
     frames = [ports.read(read, step, window) for read in step.reads]
-    returned = load(step.run)(*frames, **ports.for_step(step, window))
-    out = _frames(step, returned)
+    given = ports.for_step(step, window)
+    if members := step.members(member):
+        given["members"] = members
+    out = _frames(step, load(step.run)(*frames, **given))
     span = Window(BEGINNING, window.end) if step.from_start else window
     rows, versions = {}, {}
     for table, frame in zip(step.writes, out, strict=True):
@@ -91,11 +96,12 @@ def run_pipeline(
     ports: Ports,
     *,
     only: str = "",
+    member: str = "",
     on_start: Callable[[Step], None] = lambda _step: None,
     on_done: Callable[[StepReport], None] = lambda _report: None,
     on_skip: Callable[[Step], None] = lambda _step: None,
 ) -> tuple[StepReport, ...]:
-    """Run all steps in order, or the one named `only`; stop at the first that fails.
+    """Run all steps in order, or `only` one, or one `member` of it; stop at the first that fails.
 
     In a backfill steps that send, deploy or start something are left out, and `on_skip` is told.
     """
@@ -106,7 +112,7 @@ def run_pipeline(
             on_skip(step)
             continue
         on_start(step)
-        report = run_step(step, window, ports)
+        report = run_step(step, window, ports, member=member)
         on_done(report)
         reports.append(report)
     return tuple(reports)

@@ -77,6 +77,25 @@ PREDICTIONS_LOG = Table(
     write=Write.APPEND,
 )
 
+CANDIDATE_FORECASTS = Table(
+    Layer.OUTPUT,
+    "candidate_forecasts",
+    "Walk-forward forecast of each candidate and session, as the newest training made it.",
+    columns=(
+        col.PRODUCT,
+        Column("recipe", Kind.TEXT, "Digest of the recipe that the candidate is part of."),
+        Column("model", Kind.TEXT, "Candidate."),
+        col.SYMBOL,
+        col.DATE,
+        Column("as_of", Kind.INSTANT, "Instant whose knowledge the training had."),
+        Column("log_h", Kind.FLOAT, "ln of the forecast 5-session variance.", nullable=True),
+        Column("fit_end", Kind.DATE, "Last session the fit saw."),
+    ),
+    key=("product", "recipe", "model", "symbol", "date"),
+    time="date",
+    write=Write.UPSERT,
+)
+
 LOSSES = Table(
     Layer.OUTPUT,
     "losses",
