@@ -49,6 +49,11 @@ class Settings:
     home: str = _setting(".riskcast", "Folder for everything the installation writes.")
     source: str = _setting("sample", "Where data comes from: sample (bundled), files or live.")
     files: str = _setting("", "Folder of CSV or Parquet files when source is files.")
+    sample_shift: str = _setting(
+        "",
+        "For demonstrations: session:factor, e.g. 2018-10-01:4. From then on every move of the "
+        "sample's asset is so many times as large.",
+    )
     market: str = _setting(
         "yahoo", "Vendor of live bars: yahoo, stooq, tiingo or alphavantage (by key)."
     )
@@ -197,6 +202,13 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
+        if self.sample_shift and not re.fullmatch(
+            r"\d{4}-\d{2}-\d{2}:\d{1,3}(\.\d{1,3})?", self.sample_shift
+        ):
+            raise SettingsError(
+                f"RISKCAST_SAMPLE_SHIFT={self.sample_shift!r} is no session:factor, "
+                "e.g. 2018-10-01:4"
+            )
         self._check_routing()
         self._check_mail()
         self._check_place()
