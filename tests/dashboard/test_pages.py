@@ -21,7 +21,7 @@ from riskcast.tables.output import DECISIONS, DEPLOYMENTS, LOSSES, PREDICTIONS_D
 MAIN = Path(riskcast.dashboard.__file__).with_name("__main__.py")
 DAYS = [date(2018, 12, day) for day in (26, 27, 28, 31)]
 ALL = Window(datetime(1960, 1, 1, tzinfo=UTC), datetime(2019, 1, 1, tzinfo=UTC))
-NAMES = ("forecast", "regimes", "skill", "health", "deployments")
+NAMES = ("forecast", "regimes", "skill", "calibration", "health", "deployments")
 
 
 def known(day):
@@ -195,6 +195,41 @@ def test_the_skill_page_names_the_verdict_and_its_figures(filled):
     page = opened("skill")
     assert "promote" in page.success[0].value
     assert any("qlike" in list(table.value.get("figure", [])) for table in page.dataframe)
+
+
+def test_coverage_counts_published_forecasts_with_an_outcome_and_names_the_gate_s(filled):
+    from riskcast.dashboard import data
+    from riskcast.products import PRODUCTS
+
+    rows = data.came_true(filled, "GSPC")
+    assert rows["date"].to_list() == [DAYS[-1]]
+    decided = data.decisions(filled, next(iter(PRODUCTS.values())))
+    table = data.coverage(rows, decided)
+    # Of one forecast, whose interval is a point beside the outcome, nothing is inside.
+    assert table["since"].to_list() == [0.0] * 3
+    assert table["gate"].to_list() == [None] * 3, "the verdict says no coverage"
+    said = decided.with_columns(figures=pl.lit('{"coverage_80": 0.79}'))
+    assert data.coverage(rows, said)["gate"].to_list() == [None, 79.0, None]
+
+
+def test_reliability_puts_what_was_said_beside_what_came(filled):
+    from riskcast.dashboard import data
+
+    table = data.reliability(data.came_true(filled, "GSPC"))
+    assert table.rows() == [
+        ("calm", 0.2, 1.0, 1), ("transition", 0.3, 0.0, 1), ("risk_off", 0.5, 0.0, 1)
+    ]  # fmt: skip
+
+
+def test_each_pipeline_says_when_it_last_wrote(filled):
+    from riskcast.dashboard import data
+    from riskcast.pipelines import PIPELINES
+
+    table = data.pipelines(filled)
+    assert table["pipeline"].to_list() == list(PIPELINES)
+    row = table.row(by_predicate=pl.col("pipeline") == "market_daily", named=True)
+    assert row["last written"] in (PREDICTIONS_DAILY.name, LABELS_DAILY.name)
+    assert row["known up to"] == known(DAYS[-1])
 
 
 def test_a_table_older_than_it_may_be_is_called_stale(filled, monkeypatch):

@@ -126,7 +126,10 @@ def accessible(page):
     assert grave == []
 
 
-@pytest.mark.parametrize("tab", ["Forecast", "Regimes", "Skill", "Health", "Deployments"])
+TABS = ("Forecast", "Regimes", "Skill", "Calibration", "Health", "Deployments")
+
+
+@pytest.mark.parametrize("tab", TABS)
 def test_the_dashboard_draws_each_of_its_pages(open_page, tab):
     page = open_page("/dashboard/")
     page.get_by_role("link", name=tab).first.click()

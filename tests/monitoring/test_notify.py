@@ -177,6 +177,11 @@ def test_a_deployment_is_told_once_though_the_sample_s_clock_stands_in_the_past(
     assert run() == run() == [f"No action needed: version 2 serves {PRODUCT.name}"]
 
 
+def test_a_saturday_s_deployment_is_told_on_tuesday_where_monday_is_a_holiday(run):
+    deployed(run, "saturday", "promote", wall() - timedelta(days=3, hours=16))
+    assert run() == ["No action needed: version 2 serves daily_risk"]
+
+
 def test_a_refused_candidate_is_told_once_with_its_reason_and_a_promoted_one_is_not(run):
     rows = pl.DataFrame(
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mailbox
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from email.message import Message
@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
+from riskcast.cli.demo_stack import play_on_the_stack
 from riskcast.cli.progress import Display, answer, console, display
+from riskcast.cli.summary import urls
 from riskcast.core.errors import GateRefused, StackError
 from riskcast.core.settings import LOOPBACK, Settings, read_settings
 from riskcast.core.window import Window
@@ -29,38 +31,62 @@ SHIFT = date(2018, 10, 1)
 FACTOR = 4.0  # times every move of the market
 WEEKS = 12
 DRIFT = "drift"
+SERVERS = tuple(
+    f"{name}_port"
+    for name in (
+        *("api", "blue", "green", "airflow", "mlflow", "redis"),
+        *("dashboard", "inbox", "smtp"),
+    )
+)
 demo = typer.Typer(help="Watch the platform act, in a home of its own.", no_args_is_help=True)
 
 
 @demo.command()
 def drift(
     home: Annotated[Path | None, typer.Option(help="Folder of the demo; made anew.")] = None,
-    direct: Annotated[
-        bool, typer.Option(help="Run in this process; the only way, servers are not needed.")
-    ] = True,
+    stack: Annotated[
+        bool,
+        typer.Option(
+            "--stack/--direct",
+            help="On servers of its own, by Airflow's events, and left running to be looked at; "
+            "or in this process.",
+        ),
+    ] = False,
 ) -> None:
     """Plant a shift of the market into the sample; drift, retraining, gate, rollout, mails."""
-    del direct  # said for symmetry with quickstart
     folder = home or read_settings().home_path / "demo-drift"
     if folder.exists() and any(folder.iterdir()):
         raise StackError(f"{folder} is not empty; remove it, or name another folder with --home")
-    with _inbox(folder / "inbox") as port, display() as shown:
-        settings = replace(
-            Settings(home=str(folder)),
+    # Ports of its own: a stack that runs beside it is not asked for anything.
+    own = replace(
+        Settings(home=str(folder), sample_shift=f"{SHIFT}:{FACTOR:g}"),
+        **dict(zip(SERVERS, map(str, _free_ports(len(SERVERS))), strict=True)),
+    )
+    past = Window.parse(str(BEGINNING), str(SHIFT - timedelta(days=3)))
+    if stack:
+        with display() as shown:
+            play_on_the_stack(own, past, WEEKS, shown)
+        _say_where(own)
+        answer.print(
+            f"{urls(own)}\nto stop it: RISKCAST_HOME={own.home_path} riskcast down",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
+    with _inbox(folder / "inbox", int(own.smtp_port)), display() as shown:
+        mailed = replace(
+            own,
             mail_host=LOOPBACK,
-            mail_port=str(port),
+            mail_port=own.smtp_port,
             mail_tls="none",
             mail_to="desk@localhost",
-            # Ports nobody listens on: a stack that runs beside it is not asked for anything.
-            **{f"{name}_port": str(_free_port()) for name in ("api", "blue", "green")},
         )
-        _play(settings, shown)
-    _say_where(settings)
+        _play(mailed, past, shown)
+    _say_where(own)
 
 
-def _play(settings: Settings, shown: Display) -> None:
+def _play(settings: Settings, past: Window, shown: Display) -> None:
     """Train on the quiet past, then live through weeks until drift has been answered."""
-    past = Window.parse(str(BEGINNING), str(SHIFT - timedelta(days=3)))
     ports = _ports(settings, shown)
     console.print(f"[bold]the past[/bold]  {BEGINNING} to {past.end:%Y-%m-%d}, as it was")
     for each in FIRST_RUN:
@@ -91,12 +117,7 @@ def _retrain(settings: Settings, window: Window, shown: Display) -> None:
 
 
 def _ports(settings: Settings, shown: Display) -> Ports:
-    from riskcast.sources import open_source
-    from riskcast.sources.shifted import ShiftedSource
-
-    ports = Ports(settings, progress=shown.part)
-    ports.source = ShiftedSource(open_source(settings), settings.asset_symbol, SHIFT, FACTOR)
-    return ports
+    return Ports(settings, progress=shown.part)
 
 
 def _run(
@@ -133,8 +154,8 @@ def _say_where(settings: Settings) -> None:
 
 
 @contextmanager
-def _inbox(folder: Path) -> Iterator[int]:
-    """Take mails on loopback while the block runs; yield the port."""
+def _inbox(folder: Path, port: int) -> Iterator[None]:
+    """Take mails on loopback while the block runs."""
     from aiosmtpd.controller import Controller
     from aiosmtpd.handlers import Message as Handler
 
@@ -143,19 +164,21 @@ def _inbox(folder: Path) -> Iterator[int]:
             mailbox.Maildir(folder).add(message)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
     smtp = Controller(Keep(), hostname=LOOPBACK, port=port)
     smtp.start()
     try:
-        yield port
+        yield
     finally:
         smtp.stop()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Return ports nobody listens on: held together, then let go."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def add_to(app: typer.Typer) -> None:

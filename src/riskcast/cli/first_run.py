@@ -73,7 +73,7 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
     began = seconds()
     served = await_champion(settings, client, product.name)
     spent["deploy"] = seconds() - began
-    _let_run(airflow)
+    let_run(airflow)
     airflow.close()
     answer.print(summary(settings, open_lake(client), product))
     answer.print(timings(spent))
@@ -81,7 +81,7 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
                   markup=False)  # fmt: skip
 
 
-def _let_run(airflow: Airflow) -> None:
+def let_run(airflow: Airflow) -> None:
     """Unpause every DAG: from here on all runs by itself."""
     for pipeline in PIPELINES.values():
         airflow.await_dag(pipeline.name)

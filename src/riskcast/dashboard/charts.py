@@ -131,6 +131,94 @@ def ribbon(outcome: pl.DataFrame) -> go.Figure:
     return _dressed(figure, "percent a year", 400)
 
 
+def probabilities_along(published: pl.DataFrame) -> go.Figure:
+    """Published probabilities of the regimes, session by session, stacked to the whole.
+
+    Parameters
+    ----------
+    published : DataFrame
+        Columns date, p_calm, p_transition, p_risk_off.
+    """
+    figure = go.Figure()
+    for name, (colour, pattern) in REGIMES.items():
+        figure.add_bar(
+            x=published["date"].to_list(),
+            y=(100 * published[f"p_{name}"]).to_list(),
+            name=name.replace("_", "-"),
+            marker={
+                "color": colour,
+                "pattern": {"shape": pattern, "fillmode": "overlay", "fgopacity": 0.35},
+            },
+        )
+    figure.update_layout(barmode="stack", bargap=0.05)
+    figure.update_yaxes(range=[0, 100])
+    return _dressed(figure, "percent", 320)
+
+
+def reliability(table: pl.DataFrame) -> go.Figure:
+    """How often each regime came when it was said so often; on the diagonal both agree.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns regime, said, came (shares) and sessions.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 100],
+        y=[0, 100],
+        mode="lines",
+        line={"color": GREY, "dash": "dot"},
+        name="as said",
+        hoverinfo="skip",
+    )
+    symbols = {"calm": "circle", "transition": "diamond", "risk_off": "x"}
+    for name, (colour, _) in REGIMES.items():
+        rows = table.filter(pl.col("regime") == name)
+        figure.add_scatter(
+            x=(100 * rows["said"]).to_list(),
+            y=(100 * rows["came"]).to_list(),
+            name=name.replace("_", "-"),
+            mode="lines+markers",
+            line={"color": colour, "width": 1},
+            marker={"size": 10, "symbol": symbols[name]},
+            customdata=rows["sessions"].to_list(),
+            hovertemplate="said %{x:.0f}%, came %{y:.0f}% of %{customdata} sessions",
+        )
+    figure.update_xaxes(title_text="said, percent", range=[-2, 102])
+    figure.update_yaxes(range=[-2, 102])
+    _dressed(figure, "came, percent", 420)
+    return figure.update_layout(hovermode="closest")
+
+
+def coverage(table: pl.DataFrame) -> go.Figure:
+    """Share of outcomes inside each interval: promised, at the gate and since, with its spread.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns level, promised, gate, since, spread (percent; spread is half a 95% range).
+    """
+    levels = [f"{level}%" for level in table["level"]]
+    figure = go.Figure()
+    for name, colour, pattern in (
+        ("promised", GREY, ""),
+        ("gate", BLUE, "/"),
+        ("since", GREEN, ""),
+    ):
+        error = {"type": "data", "array": table["spread"].to_list()} if name == "since" else None
+        figure.add_bar(
+            x=levels,
+            y=table[name].to_list(),
+            name={"gate": "at the gate", "since": "published since"}.get(name, name),
+            marker={"color": colour, "pattern": {"shape": pattern}},
+            error_y=error,
+        )
+    figure.update_layout(barmode="group")
+    figure.update_yaxes(range=[0, 105])
+    return _dressed(figure, "outcomes inside, percent", 360)
+
+
 def waterfall(drivers: pl.DataFrame) -> go.Figure:
     """How each feature moves the forecast, in percent of volatility.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -11,13 +12,17 @@ import polars as pl
 
 from riskcast.core.clock import Clock
 from riskcast.core.settings import LOOPBACK, Settings
+from riskcast.evaluation.regimes import reliability as by_bin
 from riskcast.lake import Lake
+from riskcast.pipelines import PIPELINES
 from riskcast.products import Product
-from riskcast.tables import TABLES
+from riskcast.tables import TABLES, Table
 from riskcast.tables.gold import LABELS_DAILY
 from riskcast.tables.output import DECISIONS, DEPLOYMENTS, LOSSES, PREDICTIONS_DAILY
 
 CHAMPION = "champion"
+REGIMES = ("calm", "transition", "risk_off")
+LEVELS = (50, 80, 95)
 ANSWER_SECONDS = 3.0
 
 
@@ -71,6 +76,99 @@ def outcomes(lake: Lake, symbol: str) -> pl.DataFrame:
     """What happened after each session: date, rv_5d, regime_5d, oldest first."""
     rows = lake.read(LABELS_DAILY).filter(pl.col("symbol") == symbol).sort("date")
     return rows.select("date", "rv_5d", "regime_5d")
+
+
+def came_true(lake: Lake, symbol: str) -> pl.DataFrame:
+    """Published forecasts of the champion whose outcome is known, with rv_5d and regime_5d."""
+    return forecasts(lake, symbol).join(outcomes(lake, symbol), on="date", how="inner").sort("date")
+
+
+def reliability(rows: pl.DataFrame) -> pl.DataFrame:
+    """How often each regime came by how often it was said: regime, said, came, sessions.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `came_true`; those whose regime is not known are left out.
+    """
+    known = rows.drop_nulls("regime_5d")
+    if known.is_empty():
+        return pl.DataFrame(schema={"regime": pl.String, "said": pl.Float64, "came": pl.Float64,
+                                    "sessions": pl.UInt32})  # fmt: skip
+    outcome = known["regime_5d"].replace_strict(dict(zip(REGIMES, range(3), strict=True)))
+    probs = known.select(f"p_{name}" for name in REGIMES).to_numpy()
+    table = by_bin(probs, outcome.to_numpy())
+    names = pl.col("class").replace_strict(dict(enumerate(REGIMES)), return_dtype=pl.String)
+    return table.select(names.alias("regime"), "said", "came", pl.col("rows").alias("sessions"))
+
+
+def coverage(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
+    """Share of outcomes inside each interval, in percent, beside what was promised.
+
+    Columns level, promised, gate (null where the newest verdicts do not say), since, spread,
+    sessions. Outcomes of five sessions overlap, so n of them count as n / 5 for the spread, half
+    a 95% range.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `came_true`.
+    decided : DataFrame
+        `decisions`.
+    """
+    said: dict[str, float] = {}
+    for text in reversed(decided["figures"].to_list()):  # a refit's verdict has no coverage
+        said |= json.loads(text)
+    n, found = rows.height, []
+    for level in LEVELS:
+        inside = rows["rv_5d"].is_between(rows[f"lo_{level}"], rows[f"hi_{level}"]).mean()
+        gate = said.get(f"coverage_{level}")
+        spread = 196 * (level / 100 * (1 - level / 100) / max(n / 5, 1)) ** 0.5
+        found.append(
+            (level, float(level), None if gate is None else 100 * gate,
+             None if inside is None else 100 * float(inside), spread, n)  # type: ignore[arg-type]
+        )  # fmt: skip
+    names = ("level", "promised", "gate", "since", "spread", "sessions")
+    kinds = (pl.Int64, *[pl.Float64] * 4, pl.Int64)
+    return pl.DataFrame(found, schema=dict(zip(names, kinds, strict=True)), orient="row")
+
+
+def pipelines(lake: Lake) -> pl.DataFrame:
+    """For each pipeline that writes tables: what it runs on, and when its tables were last written.
+
+    By the tables themselves, so that it holds wherever steps run. A table that several pipelines
+    write counts for the first of them.
+    """
+    rows, seen = [], set[str]()
+    for each in PIPELINES.values():
+        written = [t for step in each.steps for t in (*step.writes, *step.commits)]
+        own = [t for t in dict.fromkeys(written) if t.name not in seen]
+        seen |= {t.name for t in own}
+        stamps = [(table.name, *_newest(lake, table)) for table in own]
+        last = max((s for s in stamps if s[1] is not None), key=lambda s: s[1], default=None)  # type: ignore[arg-type, return-value]
+        runs = each.schedule.removeprefix("@").replace("_", " ") or " or ".join(
+            f"event of {name}" for name in each.on
+        )
+        rows.append(
+            (
+                each.name,
+                runs or "by hand",
+                len(own),
+                *((last[0], last[1], last[2]) if last else [None] * 3),
+            )
+        )
+    names = ("pipeline", "runs on", "tables", "last written", "at", "known up to")
+    instant = pl.Datetime("us", "UTC")
+    kinds = (pl.String, pl.String, pl.Int64, pl.String, instant, instant)
+    return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
+
+
+def _newest(lake: Lake, table: Table) -> tuple[datetime | None, datetime | None]:
+    """Return when a table was last written and up to when its rows are known."""
+    rows = lake.read(table)
+    if rows.is_empty():
+        return None, None
+    return rows["ingested_at"].max(), rows["known_at"].max()  # type: ignore[return-value]
 
 
 def walked(lake: Lake, product: Product, symbol: str) -> pl.DataFrame:

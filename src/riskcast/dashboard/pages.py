@@ -16,6 +16,7 @@ from riskcast.tables.output import HEALTH
 
 REFRESH_SECONDS = 15
 SPANS = {"60 sessions": 60, "1 year": 252, "5 years": 1260, "everything": 1_000_000}
+PROBABILITIES = tuple(f"p_{name}" for name in charts.REGIMES)
 BANDS = tuple(f"{end}_{level}" for level in (50, 80, 95) for end in ("lo", "hi"))
 
 
@@ -30,6 +31,8 @@ def _read(name: str, *arguments: Any) -> pl.DataFrame:
     readers: dict[str, Callable[..., pl.DataFrame]] = {
         "forecasts": data.forecasts,
         "outcomes": data.outcomes,
+        "came_true": data.came_true,
+        "pipelines": data.pipelines,
         "walked": lambda lake, symbol: data.walked(lake, _product(), symbol),
         "decisions": lambda lake: data.decisions(lake, _product()),
         "ledger": lambda lake: data.ledger(lake, _product()),
@@ -132,7 +135,15 @@ def _figures(row: dict[str, Any], said: dict[str, Any]) -> None:
 def regimes() -> None:
     """Which regime followed each session."""
     symbol = _top("Regimes")
-    outcome = _read("outcomes", symbol).tail(_span())
+    n = _span()
+    published = _read("forecasts", symbol).tail(n).select("date", *PROBABILITIES)
+    shown.chart(
+        "Probabilities published",
+        charts.probabilities_along(published),
+        published,
+        "What each session's forecast gave to the five sessions after it.",
+    )
+    outcome = _read("outcomes", symbol).tail(n)
     shown.chart(
         "What followed each session",
         charts.ribbon(outcome),
@@ -183,12 +194,40 @@ def skill() -> None:
     shown.numbers("Verdicts", verdicts.drop("figures"))
 
 
+def calibration() -> None:
+    """Whether what was published holds: intervals and probabilities beside what came."""
+    symbol = _top("Calibration")
+    rows = _read("came_true", symbol)
+    if rows.is_empty():
+        st.info("No published forecast has an outcome yet: five sessions must pass after it.")
+        return
+    shown.small(f"{rows.height:,} published forecasts have an outcome, up to {rows['date'][-1]}.")
+    covered = data.coverage(rows, _read("decisions"))
+    shown.chart(
+        "Coverage of the intervals",
+        charts.coverage(covered),
+        covered,
+        "The bar of what was published since has the range that chance alone explains 19 times "
+        "in 20, wide while forecasts are few.",
+    )
+    reliable = data.reliability(rows)
+    shown.chart(
+        "Reliability of the regimes",
+        charts.reliability(reliable),
+        reliable,
+        "Above the dotted line a regime came more often than was said, below it less often.",
+    )
+
+
 def health() -> None:
-    """Drift, freshness and realised loss, look by look."""
+    """Drift, freshness, pipelines and realised loss, look by look."""
     _top("Health")
     table = _fresh()[0]
     st.subheader("Freshness")
     st.dataframe(table.to_pandas(), hide_index=True, width="stretch")
+    st.subheader("Pipelines")
+    shown.small("When each last wrote one of its tables; runs and their logs are in Airflow.")
+    st.dataframe(_read("pipelines").to_pandas(), hide_index=True, width="stretch")
     rows = _read("health")
     if rows.is_empty():
         st.info("Nothing was looked at yet: run the pipeline monitor.")

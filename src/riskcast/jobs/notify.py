@@ -31,7 +31,9 @@ from riskcast.lake.rows import inside
 from riskcast.products import Product
 from riskcast.tables.output import DEPLOYMENTS, NOTICES
 
-RECENT = timedelta(days=3)  # of the ledger, which goes by the wall clock even over a sample
+# Of the ledger, which goes by the wall clock even over a sample: from a Saturday's training to the
+# next monitoring are four days where Monday is a holiday.
+RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)

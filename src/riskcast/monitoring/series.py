@@ -68,12 +68,20 @@ def watch(
     due: list[datetime],
     settings: Settings,
 ) -> Iterator[Finding]:
-    """Yield missing values and drift of every series, and of all together, at each due session."""
+    """Yield missing values and drift of every series, and of all together, at each due instant.
+
+    Parameters
+    ----------
+    due : list of datetime
+        Ascending and distinct; an instant stands for the newest session known by then.
+    """
     if not due:
         return
     names, x = watched(features, labels, losses, recipe)
     instants = pl.Series(due, dtype=features["known_at"].dtype)
-    rows = features["known_at"].search_sorted(instants).to_numpy().astype(np.int64)
+    rows = (
+        features["known_at"].search_sorted(instants, side="right").to_numpy().astype(np.int64) - 1
+    )
     # Forecasts begin anew with each champion; only what the pool reads can lack a value.
     yield from _missing(names[:-2], x[:, :-2], rows, due, float(settings.limit_missing))
     try:

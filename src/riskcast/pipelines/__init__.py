@@ -54,9 +54,11 @@ def pipeline(name: str) -> Pipeline:
 __all__ = [
     "FIRST_RUN",
     "MARKET_DAILY",
+    "MONITOR",
     "PIPELINES",
     "RELEASES",
     "SESSION_CLOSE",
+    "TRAIN_DAILY_RISK",
     "Pipeline",
     "Size",
     "Step",

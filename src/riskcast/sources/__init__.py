@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from riskcast.core.settings import Settings
 from riskcast.sources.base import Source
 from riskcast.sources.files import FilesSource
 from riskcast.sources.sample import SampleSource
+from riskcast.sources.shifted import ShiftedSource
 
 
 def open_source(settings: Settings) -> Source:
@@ -19,7 +21,11 @@ def open_source(settings: Settings) -> Source:
         return LiveSource(settings)
     if settings.source == "files":
         return FilesSource(Path(settings.files), settings.asset_symbol)
-    return SampleSource(settings.asset_symbol)
+    sample = SampleSource(settings.asset_symbol)
+    if not settings.sample_shift:
+        return sample
+    since, _, factor = settings.sample_shift.partition(":")
+    return ShiftedSource(sample, settings.asset_symbol, date.fromisoformat(since), float(factor))
 
 
 __all__ = ["FilesSource", "SampleSource", "Source", "open_source"]

@@ -24,10 +24,7 @@ class ShiftedSource:
     def __init__(self, source: Source, asset: str, since: date, factor: float) -> None:
         self._source, self._asset = source, asset
         self._since, self._factor = since, factor
-
-    @property
-    def look_back(self) -> timedelta:
-        return self._source.look_back
+        self.look_back: timedelta = source.look_back
 
     def fetch_market(self, window: Window) -> pl.DataFrame:
         """Return the window's bars; each is moved by all moves since the shift began."""
