@@ -66,6 +66,8 @@ class Balancer:
 class AlbRouter:
     """Router of an application load balancer; boto3 is imported on first use."""
 
+    copies = False
+
     def __init__(self, balancer: Balancer, *, patience: float = 30.0) -> None:
         self._balancer, self._patience = balancer, patience
 
