@@ -149,6 +149,7 @@ def _said(version: ModelVersion, name: str) -> str:
 
 
 def end(rollout: Rollout) -> None:
+    """Print how a rollout ended, or that it waits."""
     if rollout.phase == "idle":
         console.print(
             f"version {rollout.version} waits: set the tag approved=<who> on it in MLflow"
@@ -158,6 +159,7 @@ def end(rollout: Rollout) -> None:
 
 
 def caller(given: str) -> str:
+    """Return who asks: the name given, or the account."""
     return given or f"cli:{getpass.getuser()}"
 
 

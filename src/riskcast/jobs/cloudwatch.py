@@ -40,8 +40,8 @@ def publish(
     """Put the window's newest findings into the namespace of ``RISKCAST_CLOUDWATCH``.
 
     `Verdict` (0 ok, 1 warn, 2 alarm) and `Value` by Product, Check and Subject, `Alarms` by
-    Product and Check, and what is `WATCHED` by Product. They are stamped by the time of publication: CloudWatch takes nothing that
-    is older than two weeks.
+    Product and Check, and what is `WATCHED` by Product. They are stamped by the time of
+    publication: CloudWatch takes nothing that is older than two weeks.
 
     Raises
     ------

@@ -125,7 +125,11 @@ DEPLOYMENTS = Table(
         Column("event_id", Kind.TEXT, "Unique id of the event."),
         Column("at", Kind.INSTANT, "UTC instant it took effect."),
         col.PRODUCT,
-        Column("action", Kind.TEXT, "promote, rollback, move, canary, flip, abort, refuse, pin, unpin."),
+        Column(
+            "action",
+            Kind.TEXT,
+            "promote, rollback, move, canary, flip, abort, refuse, pin, unpin.",
+        ),
         col.MODEL_VERSION,
         Column("previous", Kind.TEXT, "Version served before, empty at first.", nullable=True),
         Column("who", Kind.TEXT, "Person or job."),
