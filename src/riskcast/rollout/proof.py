@@ -17,7 +17,10 @@ from riskcast.rollout.checks import Answer, malformed
 from riskcast.routing.base import SLOT_HEADER
 
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
-INDEX = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")  # fmt: skip
+INDEX = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 WAITS = ("PENDING", "IN_PROGRESS")
 
 

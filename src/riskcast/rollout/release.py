@@ -148,28 +148,28 @@ class Release:
             self._ecs.update_service(
                 cluster=self._site.cluster, service=name, taskDefinition=definition
             )
-        until = seconds() + self._patience
-        while not self._stands(slot, definition):
+        until, state = seconds() + self._patience, ""
+        while state != "COMPLETED":
             if seconds() > until:
                 raise ReleaseFailed(
                     f"{name} does not run {definition} after {self._patience:g} s; its log says why"
                 )
             time.sleep(self._pause)
+            before, state = state, self._state(slot, definition)
+            # Given up by ECS, a deployment fails and is gone a while later.
+            if state == "FAILED" or (before and not state):
+                raise ReleaseFailed(
+                    f"ECS gave up {definition} in {name}: its containers do not stay healthy; "
+                    "their log says why"
+                )
 
-    def _stands(self, slot: str, definition: str) -> bool:
+    def _state(self, slot: str, definition: str) -> str:
+        """Return the state of the revision's deployment; empty if there is none."""
         service = self._service(slot)
-        deployments = service["deployments"]
-        states = {d["taskDefinition"]: d.get("rolloutState") for d in deployments}
-        if states.get(definition) == "FAILED" or definition not in states:
-            raise ReleaseFailed(
-                f"ECS gave up {definition} in {service['serviceName']}: its containers do not "
-                "stay healthy; their log says why"
-            )
-        return (
-            len(deployments) == 1
-            and states[definition] == "COMPLETED"
-            and service["runningCount"] == service["desiredCount"]
-        )
+        states = {d["taskDefinition"]: d["rolloutState"] for d in service["deployments"]}
+        alone = len(states) == 1 and service["runningCount"] == service["desiredCount"]
+        state = str(states.get(definition, ""))
+        return state if alone or state != "COMPLETED" else "IN_PROGRESS"
 
     def _run(self, container: str, command: Sequence[str]) -> None:
         """Run a command in the newest revision of a container's family and see that it ends well.
@@ -192,9 +192,7 @@ class Release:
                 launchType="FARGATE",
                 startedBy="release",
                 networkConfiguration={"awsvpcConfiguration": network},
-                overrides={
-                    "containerOverrides": [{"name": CONTAINER, "command": list(command)}]
-                },
+                overrides={"containerOverrides": [{"name": CONTAINER, "command": list(command)}]},
             )
         if not said["tasks"]:
             raise ReleaseFailed(f"a task of {family} was not started: {said['failures']}")
