@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from pathlib import Path
 
 import boto3
 import pytest
 from moto.moto_api import state_manager
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))  # small_model lives there
+sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))  # serving_world lives there
 
 from tests.aws.recorder import Recorder
 
@@ -54,9 +59,7 @@ def act_as(cloud, monkeypatch):
 def pytest_terminal_summary(terminalreporter):
     if not CLOUD:
         return
-    counted = Counter(
-        (call.role, call.action) for call in CLOUD[0].calls if call.role != SETUP
-    )
+    counted = Counter((call.role, call.action) for call in CLOUD[0].calls if call.role != SETUP)
     terminalreporter.write_sep("-", "calls recorded, by role")
     for (role, action), count in sorted(counted.items()):
         terminalreporter.write_line(f"{role:<36} {action:<44} {count:>5}")

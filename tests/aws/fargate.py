@@ -13,14 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 from moto.ecs.models import ecs_backends
-
 from tests.aws.recorder import Recorder
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+BIN = f"{Path(sys.executable).parent}{os.pathsep}"
 # What a test's process has that a container has not.
 FOREIGN = ("RISKCAST_", "AWS_", "MLFLOW_")
 
@@ -30,15 +31,16 @@ class Fargate:
 
     Parameters
     ----------
-    serve : callable (service, definition), optional
-        Starts what a service is to run; called again whenever its definition changes.
+    serve : callable (service, definition) to bool, optional
+        Starts what a service is to run and says whether it lives; called again whenever the
+        definition changes.
     """
 
     def __init__(
         self,
         cloud: Recorder,
         cluster: str,
-        serve: Callable[[str, Mapping[str, Any]], None] = lambda _s, _d: None,
+        serve: Callable[[str, Mapping[str, Any]], bool] = lambda _s, _d: True,
     ) -> None:
         self.cluster, self.ended = cluster, []  # type: tuple[str, list[subprocess.CompletedProcess]]
         self._cloud, self._serve, self._running = cloud, serve, {}  # type: Any
@@ -67,7 +69,7 @@ class Fargate:
         program = [sys.executable, "-c", "from riskcast.cli import main; main()", *words[1:]]
         done = subprocess.run(
             words if words[0] != "riskcast" else program,
-            env=self.environment(definition),
+            env=self.environment(definition) | {"PATH": BIN + os.environ["PATH"]},
             capture_output=True,
             text=True,
             timeout=300,
@@ -86,10 +88,10 @@ class Fargate:
         service.deployments[:] = [
             {**service.deployments[0], "taskDefinition": wanted, "rolloutState": "IN_PROGRESS"}
         ]
-        self._serve(service.name, _definition(wanted))
+        lives = self._serve(service.name, _definition(wanted))
         self._running[service.name] = wanted
-        service.running_count, service.pending_count = service.desired_count, 0
-        service.deployments[0]["rolloutState"] = "COMPLETED"
+        service.running_count, service.pending_count = service.desired_count if lives else 0, 0
+        service.deployments[0]["rolloutState"] = "COMPLETED" if lives else "FAILED"
 
     def environment(self, definition: Mapping[str, Any]) -> dict[str, str]:
         """Return what ECS hands to the container: its variables, its secrets, its role."""

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from riskcast.rollout.release import Release
     from riskcast.rollout.site import Site
 
-SITE = Annotated[Path, typer.Option(help="What `terraform output -json riskcast` said.")]
+SITE = Annotated[
+    str, typer.Option(help="ssm:/NAME/site, which Terraform writes, or a file with the same JSON.")
+]
 IMAGE = Annotated[str, typer.Argument(help="Image with its tag, the git sha of its source.")]
 PATIENCE = Annotated[float, typer.Option(help="Seconds a service or task may take.")]
 KEY = "SMOKE_KEY"
+PARAMETER = "ssm:"
 release = typer.Typer(help="Bring images to an environment on AWS.", no_args_is_help=True)
 
 
@@ -41,9 +44,9 @@ def scan_image(
 
 
 @release.command()
-def migrate(site: SITE, patience: PATIENCE = 900.0) -> None:
-    """Bring the databases of the environment to the schema of its images."""
-    _opened(site, "", patience).migrate()
+def migrate(image: IMAGE, site: SITE, patience: PATIENCE = 900.0) -> None:
+    """Bring MLflow's database to the schema of its image, before the server has it."""
+    _opened(site, "", patience).migrate(image)
 
 
 @release.command()
@@ -85,7 +88,7 @@ def rollback(
     answer.print(_opened(site, product, patience).rollback(who=caller(who), why=why))
 
 
-def _opened(site: Path, product: str, patience: float) -> Release:
+def _opened(site: str, product: str, patience: float) -> Release:
     from riskcast.rollout.release import Release
 
     name = find_product(product or next(iter(PRODUCTS))).name
@@ -93,13 +96,15 @@ def _opened(site: Path, product: str, patience: float) -> Release:
     return Release(_site(site), name, console.print, patience=patience, pause=pause)
 
 
-def _site(path: Path) -> Site:
-    from riskcast.rollout.site import read_site
+def _site(where: str) -> Site:
+    from riskcast.rollout.site import fetch_site, read_site
 
+    if where.startswith(PARAMETER):
+        return fetch_site(where.removeprefix(PARAMETER))
     try:
-        return read_site(path.read_text(encoding="utf-8"))
+        return read_site(Path(where).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"--site {str(path)!r} cannot be read: {error.strerror}") from error
+        raise SettingsError(f"--site {where!r} cannot be read: {error.strerror}") from error
 
 
 def add_to(app: typer.Typer) -> None:

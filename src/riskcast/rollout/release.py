@@ -50,15 +50,17 @@ class Release:
         balancer = Balancer({product: site.rule}, site.groups, "", ())
         self._router = AlbRouter(balancer)
 
-    def migrate(self) -> None:
-        """Bring MLflow's database to the schema of its newest image; again changes nothing.
+    def migrate(self, image: str) -> None:
+        """Bring MLflow's database to the schema of the image; again changes nothing.
+
+        It runs before the server has that image, because MLflow serves no older schema.
 
         Raises
         ------
         ReleaseFailed
             If the task fails; the server before goes on with the schema it knows.
         """
-        self._run("mlflow", MIGRATE)
+        self._run("mlflow", MIGRATE, image)
         self._tell("mlflow's database has its newest schema")
 
     def deploy(self, image: str, *, who: str) -> str:
@@ -124,17 +126,17 @@ class Release:
     def _move(self, why: str, who: str) -> None:
         self._run("rollout", ("riskcast", "rollout", "move", "--why", why, "--who", who))
 
-    def _revision(self, slot: str, image: str) -> str:
+    def _revision(self, container: str, image: str) -> str:
         """Return the family's newest revision with the image; it is registered if it has another.
 
         The newest, not the one that runs: Terraform may have changed its settings meanwhile.
         """
-        newest = self._definition(self._site.families[slot])
+        newest = self._definition(self._site.families[container])
         if _image(newest) == image:
             return str(newest["taskDefinitionArn"])
-        for container in newest["containerDefinitions"]:
-            if container["name"] == CONTAINER:
-                container["image"] = image
+        for each in newest["containerDefinitions"]:
+            if each["name"] == CONTAINER:
+                each["image"] = image
         with _asking(f"register the next revision of {newest['family']}"):
             made = self._ecs.register_task_definition(
                 **{key: newest[key] for key in KEPT if newest.get(key)}
@@ -171,8 +173,10 @@ class Release:
         state = str(states.get(definition, ""))
         return state if alone or state != "COMPLETED" else "IN_PROGRESS"
 
-    def _run(self, container: str, command: Sequence[str]) -> None:
+    def _run(self, container: str, command: Sequence[str], image: str = "") -> None:
         """Run a command in the newest revision of a container's family and see that it ends well.
+
+        With an image, in that one; otherwise in the one it has.
 
         Raises
         ------
@@ -180,6 +184,7 @@ class Release:
             If it does not start, ends with another code than 0, or does not end in time.
         """
         site, family = self._site, self._site.families[container]
+        definition = self._revision(container, image) if image else family
         network = {
             "subnets": list(site.subnets),
             "securityGroups": list(site.security_groups),
@@ -188,7 +193,7 @@ class Release:
         with _asking(f"run a task of {family}"):
             said = self._ecs.run_task(
                 cluster=site.cluster,
-                taskDefinition=family,
+                taskDefinition=definition,
                 launchType="FARGATE",
                 startedBy="release",
                 networkConfiguration={"awsvpcConfiguration": network},

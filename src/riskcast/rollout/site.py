@@ -1,4 +1,4 @@
-"""An environment on AWS as a release sees it: what `terraform output -json riskcast` says of it."""
+"""An environment on AWS as a release sees it: what Terraform writes of it into a parameter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from riskcast.core.errors import SettingsError
+from riskcast.core.errors import SettingsError, StackError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,39 @@ def read_site(text: str) -> Site:
     try:
         said = json.loads(text)
         return Site(
-            cluster=said["cluster"]["name"],
-            services=said["services"]["names"],
-            families=said["services"]["families"],
-            subnets=tuple(said["network"]["subnets"]),
-            security_groups=(said["network"]["security_group"],),
-            rule=said["routing"]["rule_arn"],
-            groups=said["routing"]["target_group_arns"],
-            url=said["urls"]["api"].rstrip("/"),
+            cluster=said["cluster"],
+            services=said["services"],
+            families=said["families"],
+            subnets=tuple(said["subnets"]),
+            security_groups=tuple(said["security_groups"]),
+            rule=said["rule"],
+            groups=said["groups"],
+            url=said["url"].rstrip("/"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
-            f"the site is no `terraform output -json riskcast`: {error!r}; see docs/aws.md"
+            f"the site is not what terraform/ci.tf writes: {error!r}; apply it again"
         ) from error
+
+
+def fetch_site(parameter: str) -> Site:
+    """Return the site in a parameter of Systems Manager.
+
+    Raises
+    ------
+    StackError
+        If it cannot be read.
+    SettingsError
+        If it holds something else.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        said = boto3.client("ssm").get_parameter(Name=parameter)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(
+            f"the parameter {parameter} cannot be read: {error}; Terraform writes it, and the "
+            "role that releases may read it"
+        ) from error
+    return read_site(said["Parameter"]["Value"])
