@@ -107,6 +107,8 @@ module "compute" {
   repository_arn         = module.registry.repository_arns["runner"]
   log_days               = var.kept_days.logs
   mail_identity_arn      = var.mail_identity_arn
+  metrics_namespace      = local.declared.metrics.namespace
+  router                 = var.deployment != "weighted" ? null : { settings = module.serving.router_settings, rule_arn = module.serving.routing.rule_arn }
   spark                  = var.spark
   subnet_ids             = module.network.private_subnet_ids
   task_security_group_id = module.network.task_security_group_id
@@ -179,4 +181,5 @@ module "monitoring" {
   database         = module.database.identifier
   cache            = module.cache.replication_group_id
   budget_usd       = var.budget_usd
+  metrics          = local.declared.metrics
 }

@@ -11,6 +11,7 @@ locals {
 
   step_settings = merge(local.common_settings, {
     RISKCAST_DYNAMODB_TABLE = module.storage.predictions_table.name
+    RISKCAST_CLOUDWATCH     = local.declared.metrics.namespace
   })
 
   # DAGs run no step themselves: they only have to know where steps run.

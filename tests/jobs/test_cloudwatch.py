@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import boto3
+import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
 from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.jobs.cloudwatch import publish
+from riskcast.jobs.cloudwatch import WATCHED, publish
 from riskcast.monitoring.findings import Finding, health_rows
 from riskcast.products import PRODUCTS
 
@@ -39,10 +40,17 @@ def finding(subject, verdict, at=AT, value=0.5):
     return Finding("drift", subject, at, value, 0.4, verdict, "because")
 
 
-def sent(found, namespace="riskcast", window=WINDOW):
+def forecasts(*hours_ago, slot="champion"):
+    known = [AT - timedelta(hours=hours) for hours in hours_ago]
+    schema = {"slot": pl.String, "known_at": pl.Datetime("us", "UTC")}
+    return pl.DataFrame({"slot": [slot] * len(known), "known_at": known}, schema=schema)
+
+
+def sent(found, namespace="riskcast", window=WINDOW, predictions=None):
     settings = Settings(cloudwatch=namespace)
     health = health_rows(PRODUCT.name, found)
-    publish(health, settings=settings, window=window, product=PRODUCT)
+    predictions = forecasts() if predictions is None else predictions
+    publish(health, predictions, settings=settings, window=window, product=PRODUCT)
 
 
 def value(namespace, name, **dimensions):
@@ -83,6 +91,23 @@ def test_a_finding_without_a_value_has_a_verdict_only(aws):
     one = {"Product": PRODUCT.name, "Check": "drift", "Subject": "none"}
     assert value("early", "Verdict", **one) == [0.0]
     assert value("early", "Value", **one) == []
+
+
+def test_what_alarms_watch_is_said_by_product_alone(aws):
+    qlike = Finding("skill", "champion.qlike", AT, 0.6, 0.9, "ok", "", {"promised": 0.4})
+    known = pl.concat([forecasts(3, 27), forecasts(1, slot="challenger")])
+    sent([finding("all", "alarm"), finding("vix", "ok"), qlike], "watched", predictions=known)
+    said = {name: value("watched", name, Product=PRODUCT.name) for name in WATCHED.values()}
+    assert said == {
+        "ForecastAgeHours": [3.0], "DriftAlarm": [1.0], "RealisedLossRatio": [pytest.approx(1.5)],
+    }  # fmt: skip
+
+
+def test_what_cannot_be_said_yet_is_not_said(aws):
+    young = Finding("skill", "champion.qlike", AT, None, None, "ok", "too few sessions")
+    sent([young, finding("all", "ok")], "young")
+    said = {name: value("young", name, Product=PRODUCT.name) for name in WATCHED.values()}
+    assert said == {"ForecastAgeHours": [], "DriftAlarm": [0.0], "RealisedLossRatio": []}
 
 
 def test_without_a_namespace_nothing_is_asked_of_aws(monkeypatch):

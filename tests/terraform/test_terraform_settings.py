@@ -11,6 +11,7 @@ import pytest
 
 from riskcast.cli.cloud import declared
 from riskcast.core.settings import PREFIX, Settings, read_settings
+from riskcast.jobs.cloudwatch import NAMESPACE, WATCHED
 from riskcast.pipelines import PIPELINES
 
 HERE = Path(__file__).parent
@@ -54,6 +55,19 @@ def test_a_step_is_told_where_forecasts_are_mirrored():
     assert step.mlflow_uri.startswith("http://mlflow.")
 
 
+@pytest.mark.parametrize("role", ["move", "rollout"])
+def test_whoever_moves_traffic_reaches_each_colour_at_its_own_address(role):
+    settings = read_settings(SETTINGS[role])
+    assert settings.router == "alb" and settings.alb_rule_arns.keys() == {"daily_risk"}
+    assert settings.blue_url == "http://blue.riskcast-test.internal:8001"
+    assert settings.green_url == "http://green.riskcast-test.internal:8002"
+
+
+def test_no_other_role_is_told_how_to_move_traffic():
+    for role in SETTINGS.keys() - {"move", "rollout"}:
+        assert read_settings(SETTINGS[role]).router == "nginx", role
+
+
 def test_each_colour_is_told_its_own():
     assert read_settings(SETTINGS["blue"]).slot == "blue"
     assert read_settings(SETTINGS["green"]).slot == "green"
@@ -61,6 +75,15 @@ def test_each_colour_is_told_its_own():
 
 def test_what_terraform_reads_follows_from_the_declarations():
     assert (TERRAFORM / "declared.json").read_text() == declared()
+
+
+def test_alarms_watch_what_monitoring_publishes_and_nothing_else():
+    text = "".join(p.read_text() for p in (TERRAFORM / "modules" / "monitoring").glob("*.tf"))
+    assert set(re.findall(r"var\.metrics\.(\w+)", text)) == {"namespace", *WATCHED}
+    told = json.loads((TERRAFORM / "declared.json").read_text())["metrics"]
+    assert told == {"namespace": NAMESPACE, **WATCHED}
+    assert read_settings(SETTINGS["step"]).cloudwatch == NAMESPACE
+    assert not any(name in text for name in (*WATCHED.values(), f'"{NAMESPACE}"'))
 
 
 def test_every_dag_renders_for_ecs_and_every_task_has_its_definition(monkeypatch):

@@ -22,6 +22,7 @@ from riskcast.cli.keys import add_to as add_keys
 from riskcast.cli.mail import add_to as add_mail
 from riskcast.cli.models import add_to as add_models
 from riskcast.cli.past import add_to as add_past
+from riskcast.cli.release import add_to as add_release
 from riskcast.cli.rollout import add_to as add_rollout
 from riskcast.cli.skill import add_to as add_skill
 from riskcast.cli.stack import add_to as add_stack
@@ -43,6 +44,7 @@ for add in (
     add_mail,
     add_models,
     add_past,
+    add_release,
     add_rollout,
     add_skill,
     add_stack,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from riskcast.jobs.cloudwatch import NAMESPACE, WATCHED
 from riskcast.jobs.eventbridge import targets
 from riskcast.pipelines import PIPELINES, Pipeline, Size, Step
 from riskcast.tables import TABLES, Table
@@ -33,6 +34,11 @@ PORTS = {"registry": "registry", "source": "vendors"}
 REACHES = {
     "riskcast.jobs.mirror:mirror": "mirror",
     "riskcast.jobs.materialise:materialise": "online",
+    "riskcast.jobs.train:register": "traffic",
+    "riskcast.jobs.deploy:deploy": "traffic",
+    "riskcast.jobs.deploy:rollback": "traffic",
+    "riskcast.jobs.deploy:guard": "traffic",
+    "riskcast.jobs.cloudwatch:publish": "metrics",
 }
 PUBLISHERS = {"riskcast.jobs.publish:publish"}
 PUBLISHED_READERS = {"riskcast.jobs.materialise:materialise"}
@@ -40,10 +46,15 @@ COMMENT_LIMIT = 255  # characters of a column's comment in Glue
 
 
 def declared() -> str:
-    """Return the JSON text: `tables` for Glue, `tasks` for ECS, `schedules` by pipeline."""
+    """Return the JSON text: `tables` for Glue, `tasks` for ECS, `schedules`, `metrics`."""
     return (
         json.dumps(
-            {"tables": _tables(), "tasks": _tasks(), "schedules": _schedules()},
+            {
+                "tables": _tables(),
+                "tasks": _tasks(),
+                "schedules": _schedules(),
+                "metrics": {"namespace": NAMESPACE, **WATCHED},
+            },
             indent=2,
             ensure_ascii=False,
         )

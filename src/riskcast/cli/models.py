@@ -90,25 +90,25 @@ def compare(first: VERSION, second: VERSION, product: PRODUCT = "") -> None:
 def promote(version: VERSION, why: WHY, product: PRODUCT = "", who: WHO = "") -> None:
     """Roll a version out: load, golden requests, mirror, canary, flip, bake, champion."""
     machine, _ = opened(product)
-    asked = machine.ask(version, who=_who(who), why=why)
-    _end(machine.carry_out(asked, tell))
+    asked = machine.ask(version, who=caller(who), why=why)
+    end(machine.carry_out(asked, tell))
 
 
 @models.command()
 def rollback(why: WHY = "asked for", product: PRODUCT = "", who: WHO = "") -> None:
     """Return to the champion before; a rollout under way is aborted."""
     machine, _ = opened(product)
-    if machine.cancel(f"{why} ({_who(who)})"):
+    if machine.cancel(f"{why} ({caller(who)})"):
         machine.follow(tell)
         return
-    _end(machine.carry_out(machine.rollback(who=_who(who), why=why), tell))
+    end(machine.carry_out(machine.rollback(who=caller(who), why=why), tell))
 
 
 @models.command()
 def pin(version: VERSION, why: WHY, product: PRODUCT = "", who: WHO = "") -> None:
     """Hold the champion against automatic promotions until `unpin`."""
     machine, _ = opened(product)
-    machine.pin(version, who=_who(who), why=why)
+    machine.pin(version, who=caller(who), why=why)
     console.print(f"version {version} is pinned")
 
 
@@ -116,7 +116,7 @@ def pin(version: VERSION, why: WHY, product: PRODUCT = "", who: WHO = "") -> Non
 def unpin(why: WHY = "asked for", product: PRODUCT = "", who: WHO = "") -> None:
     """Let automatic promotions through again."""
     machine, _ = opened(product)
-    machine.unpin(who=_who(who), why=why)
+    machine.unpin(who=caller(who), why=why)
     console.print("no version is pinned")
 
 
@@ -148,7 +148,8 @@ def _said(version: ModelVersion, name: str) -> str:
     return said[:SHORT] if name in ("git_sha", "digest") else said
 
 
-def _end(rollout: Rollout) -> None:
+def end(rollout: Rollout) -> None:
+    """Print how a rollout ended, or that it waits."""
     if rollout.phase == "idle":
         console.print(
             f"version {rollout.version} waits: set the tag approved=<who> on it in MLflow"
@@ -157,7 +158,8 @@ def _end(rollout: Rollout) -> None:
         console.print(f"version {rollout.version} is champion")
 
 
-def _who(given: str) -> str:
+def caller(given: str) -> str:
+    """Return who asks: the name given, or the account."""
     return given or f"cli:{getpass.getuser()}"
 
 

@@ -1,4 +1,4 @@
-"""Commands on rollouts: status, watch, resume, availability."""
+"""Commands on rollouts: status, watch, move, resume, availability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from riskcast.cli.door import client_settings
-from riskcast.cli.models import PRODUCT, opened, tell
+from riskcast.cli.models import PRODUCT, WHO, WHY, caller, end, opened, tell
 from riskcast.cli.progress import answer, console
 from riskcast.core.clock import wall
 from riskcast.core.settings import LOOPBACK
@@ -52,6 +52,13 @@ def resume(product: PRODUCT = "") -> None:
     machine, _ = opened(product)
     if machine.follow(tell) is None:
         console.print("no rollout is under way")
+
+
+@rollout.command()
+def move(why: WHY, product: PRODUCT = "", who: WHO = "") -> None:
+    """Serve the champion from the other colour, in steps: how a new image gets the traffic."""
+    machine, _ = opened(product)
+    end(machine.carry_out(machine.move(who=caller(who), why=why), tell))
 
 
 @rollout.command()

@@ -23,6 +23,7 @@ RiskcastError
 ├── GateRefused              a candidate failed the gate; the champion stays
 ├── RolloutError             a version could not be rolled out; what served goes on serving
 │   ├── RolloutRefused       it may not be: gate, pin, approval, or nothing to return to
+│   ├── ReleaseFailed        an image could not be scanned, started or proven
 │   ├── RolloutUnderWay      another rollout of the product has not ended
 │   └── RolloutAborted       a check failed on the way
 ├── MailFailed               a mail was too large, or the server did not take it
@@ -159,6 +160,10 @@ class RolloutError(RiskcastError):
 
 class RolloutRefused(RolloutError):
     code = "rollout-refused"
+
+
+class ReleaseFailed(RolloutError):
+    code = "release-failed"
 
 
 class RolloutUnderWay(RolloutError):

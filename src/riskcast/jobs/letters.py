@@ -29,6 +29,7 @@ ADVICE = {
 DEPLOYED = {
     "promote": "No action needed: version {version} serves {product}",
     "rollback": "Find out why: version {version} serves {product} again (rollback)",
+    "move": "No action needed: version {version} serves {product} from the other colour",
     "abort": "Read why: version {version} of {product} was not rolled out, the champion stays",
     "refuse": "Read why: version {version} of {product} was refused, the champion stays",
 }

@@ -54,7 +54,7 @@ MONITOR = Pipeline(
         Step(
             "cloudwatch",
             "riskcast.jobs.cloudwatch:publish",
-            reads=(output.HEALTH.as_of(),),
+            reads=(output.HEALTH.as_of(), output.PREDICTIONS_DAILY.as_of()),
             uses=("settings", "window"),
             product=DAILY_RISK,
             live_only=True,

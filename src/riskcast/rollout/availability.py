@@ -16,7 +16,7 @@ import polars as pl
 PROMISE = 0.99
 EVERY = timedelta(minutes=5)  # time that one probe speaks for
 GRACE = timedelta(seconds=60)  # after a move, answers of the version before are still right
-MOVES = ("promote", "rollback", "canary", "flip", "abort")
+MOVES = ("promote", "rollback", "move", "canary", "flip", "abort")
 BOTH = ("canary", "flip")  # from these moves to the next, either version may answer
 
 

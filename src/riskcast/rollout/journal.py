@@ -25,7 +25,8 @@ from riskcast.tables.output import DEPLOYMENTS, ROLLOUTS
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 PIN, UNPIN, REFUSE = "pin", "unpin", "refuse"
-SERVED_SINCE = ("promote", "rollback", "flip", "abort")  # after these, the row's version serves
+# After these, the row's version serves.
+SERVED_SINCE = ("promote", "rollback", "move", "flip", "abort")
 INSTANT = pl.Datetime("us", "UTC")
 
 

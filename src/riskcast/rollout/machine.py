@@ -20,6 +20,7 @@ from riskcast.rollout.requests import OVERRIDE, REFUSED, refusal
 from riskcast.rollout.slots import HttpSlots
 from riskcast.rollout.state import (
     ENDS,
+    MOVE,
     OTHER,
     PROMOTE,
     ROLLBACK,
@@ -105,6 +106,27 @@ class Machine:
         if len(champions) < 2:
             raise RolloutRefused(f"{self.product} has no earlier champion to return to")
         return self.ask(champions[-2], who=who, why=why, action=ROLLBACK)
+
+    def move(self, *, who: str, why: str) -> Rollout:
+        """Begin to serve the champion from the other colour; as `ask`.
+
+        The way a new image of the servers gets the traffic, and the way back.
+
+        Raises
+        ------
+        RolloutRefused
+            If there is no champion, or no server runs.
+        """
+        with self._turn(wait=True):
+            self._adopt()
+            self._clear_way("", MOVE)
+            champions = self.journal.champions()
+            if not champions or not self._world.serves():
+                raise RolloutRefused(f"{self.product} is not served, so nothing can be moved")
+            rollout = self._begin(champions[-1], champions[-1], who, why, MOVE)
+            self.journal.write(rollout)
+        log.info("move to %s asked for by %s: %s", rollout.slot, who, why)
+        return rollout
 
     def follow(self, on_step: Callable[[Rollout], None] = lambda _: None) -> Rollout | None:
         """Take steps, or see another process take them, until the rollout under way has ended.
@@ -242,7 +264,8 @@ class Machine:
                 f"{self.product}: version {rollout.version} is being rolled out "
                 f"({rollout.phase}); `riskcast rollout status`"
             )
-        aborted = abort(rollout, wall(), f"version {version} was asked for instead")
+        asked = f"version {version} was asked for" if version else "a move was asked for"
+        aborted = abort(rollout, wall(), f"{asked} instead")
         self.journal.write(aborted)
         self._step(aborted)
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 PROMOTE, ROLLBACK = "promote", "rollback"
+MOVE = "move"  # the champion to the other colour, whose server is another image
 OTHER = {"blue": "green", "green": "blue"}
 
 
@@ -44,7 +45,7 @@ class Rollout:
         Rollouts of a product are counted from 1.
     step : int
         Transitions so far.
-    action : {"promote", "rollback"}
+    action : {"promote", "rollback", "move"}
     before : str or None
         Champion when it was asked for; None if nothing served.
     slot : str
@@ -162,6 +163,7 @@ def wanted(rollout: Rollout) -> Wanted:
     standing = rollout.before or rollout.version
     version = standing if rollout.phase == Phase.ABORTED else rollout.version
     done, waits = rollout.phase == Phase.DONE, rollout.phase == Phase.IDLE
+    moves = rollout.action == MOVE
     return Wanted(
         active=slot if rollout.phase in SERVING else other,
         share=rollout.share if rollout.phase == Phase.CANARY else 0,
@@ -169,7 +171,7 @@ def wanted(rollout: Rollout) -> Wanted:
         # The colour that serves first: it already has its version.
         colours={} if waits else {other: standing, slot: version},
         champion=rollout.version if done else rollout.before,
-        challenger=None if rollout.phase in ENDS else rollout.version,
+        challenger=None if rollout.phase in ENDS or moves else rollout.version,
     )
 
 

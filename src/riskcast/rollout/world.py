@@ -15,6 +15,7 @@ from riskcast.rollout.slots import Slots
 from riskcast.rollout.state import (
     ENDS,
     OTHER,
+    PROMOTE,
     ROLLBACK,
     Phase,
     Policy,
@@ -137,8 +138,8 @@ class World:
         return replace(seen, now=wall(), fault=fault, checked=True)
 
     def approved(self, rollout: Rollout) -> bool:
-        """Whether the rollout may begin; a rollback always may."""
-        if self._approval == "none" or rollout.action == ROLLBACK:
+        """Whether the rollout may begin; only a promotion waits."""
+        if self._approval == "none" or rollout.action != PROMOTE:
             return True
         return bool(self._approver(rollout.version))
 
@@ -166,6 +167,8 @@ class World:
             self._router.switch(self.product, target.active)
         if rollout.phase in (Phase.CANARY, Phase.ABORTED):
             self._router.canary(self.product, target.share)
+        if not self._router.copies:
+            return  # the probes of both colours are all that the phase mirror has then
         if rollout.phase in (Phase.MIRROR, Phase.CANARY, Phase.FLIP, Phase.ABORTED):
             self._router.mirror(self.product, target.mirror)
 
@@ -176,7 +179,7 @@ class World:
         self._registry.tag(self.product, rollout.version, "rollout", told)
         version, before, who, why = rollout.version, rollout.before, rollout.who, rollout.why
         match rollout.phase:
-            case Phase.LOAD if self._approval == "tag" and rollout.action != ROLLBACK:
+            case Phase.LOAD if self._approval == "tag" and rollout.action == PROMOTE:
                 action, who = "approve", self._approver(version)
             case Phase.CANARY:
                 action, why = "canary", f"{rollout.share}% of requests; {why}"
@@ -198,7 +201,7 @@ class World:
         if not recorded:
             # What was champion before golden requests were recorded must still be a way back.
             missing = f"version {rollout.version} records no golden requests; train it again"
-            return "" if rollout.action == ROLLBACK else missing
+            return missing if rollout.action == PROMOTE else ""
         answers = [
             self._slots.predict(rollout.slot, {"feature_vector": request["features"]})
             for request in recorded

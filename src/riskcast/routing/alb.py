@@ -66,16 +66,18 @@ class Balancer:
 class AlbRouter:
     """Router of an application load balancer; boto3 is imported on first use."""
 
+    copies = False
+
     def __init__(self, balancer: Balancer, *, patience: float = 30.0) -> None:
         self._balancer, self._patience = balancer, patience
 
     def active(self, product: str) -> str:
-        weights = self._weights(product)
+        weights = self.weights(product)
         return "green" if weights["green"] > weights["blue"] else "blue"
 
     def switch(self, product: str, slot: str) -> None:
         check_slot(slot)
-        before = self._weights(product)
+        before = self.weights(product)
         self._check_healthy(product, slot)
         self._weigh(product, {slot: WHOLE, OTHER[slot]: 0})
         try:
@@ -140,7 +142,8 @@ class AlbRouter:
                 return actions, action
         raise StackError(f"the rule {arn} of RISKCAST_ALB_RULES has no forward action")
 
-    def _weights(self, product: str) -> dict[str, int]:
+    def weights(self, product: str) -> dict[str, int]:
+        """Return the weight of each slot, as AWS has it."""
         _, action = self._forward(product)
         # A rule with one target group may name it without a weight.
         config = action.get("ForwardConfig") or {}
@@ -168,7 +171,7 @@ class AlbRouter:
         with _asking(f"weigh the target groups of {product}"):
             self._elb.modify_rule(RuleArn=self._rule(product), Actions=actions)
         until = seconds() + self._patience
-        while (seen := self._weights(product)) != weights:
+        while (seen := self.weights(product)) != weights:
             if seconds() > until:
                 raise StackError(f"{product} was to be weighed {dict(weights)}, AWS says {seen}")
             time.sleep(0.5)

@@ -42,7 +42,14 @@ class Router(Protocol):
     """Moves a product's traffic between the colours; no request is lost meanwhile.
 
     Every method raises StackError for a product or slot that does not exist.
+
+    Attributes
+    ----------
+    copies : bool
+        Whether it can copy requests to the idle slot at all.
     """
+
+    copies: bool
 
     def active(self, product: str) -> str:
         """Return the slot that the product's traffic is sent to, but for a canary share."""

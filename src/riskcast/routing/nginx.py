@@ -147,6 +147,8 @@ class NginxRouter:
         one that crashes again and again gets none.
     """
 
+    copies = True
+
     def __init__(self, site: Site, url: str, *, patience: float = 5.0, steady: float = 1.0) -> None:
         self._site, self._url = site, url
         self._patience, self._steady = patience, steady

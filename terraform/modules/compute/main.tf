@@ -7,6 +7,8 @@ locals {
   home = "/var/lib/riskcast"
   # Library threads that spin starve each other.
   quiet = { OMP_WAIT_POLICY = "PASSIVE", PYTHONUNBUFFERED = "1" }
+  # A step that moves traffic says so; without a router it fails by name.
+  moves = { for name, task in var.tasks : name => contains(task.services, "traffic") && var.router != null }
   secrets = {
     for name, task in var.tasks : name => merge([for service in task.services : lookup(var.secrets, service, {})]...)
   }
@@ -97,7 +99,7 @@ resource "aws_ecs_task_definition" "this" {
       { sourceVolume = "home", containerPath = local.home, readOnly = false },
     ]
     environment = [
-      for key, value in merge(local.quiet, var.settings, {
+      for key, value in merge(local.quiet, var.settings, local.moves[each.key] ? var.router.settings : {}, {
         RISKCAST_HOME  = local.home
         RISKCAST_CORES = tostring(floor(var.sizes[each.value.size].cpu / 1024))
       }) : { name = key, value = value }

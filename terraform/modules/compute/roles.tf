@@ -156,16 +156,45 @@ data "aws_iam_policy_document" "task" {
     }
   }
 
-  statement {
-    # checkov:skip=CKV_AWS_356:cloudwatch:PutMetricData knows no resource; the namespace bounds it.
-    sid       = "PublishMetrics"
-    actions   = ["cloudwatch:PutMetricData"]
-    resources = ["*"] # the action knows no resource; the condition bounds it
+  dynamic "statement" {
+    for_each = contains(each.value.services, "metrics") ? [1] : []
 
-    condition {
-      test     = "StringEquals"
-      variable = "cloudwatch:namespace"
-      values   = [var.metrics_namespace]
+    content {
+      # checkov:skip=CKV_AWS_356:cloudwatch:PutMetricData knows no resource; the namespace bounds it.
+      sid       = "PublishMetrics"
+      actions   = ["cloudwatch:PutMetricData"]
+      resources = ["*"] # the action knows no resource; the condition bounds it
+
+      condition {
+        test     = "StringEquals"
+        variable = "cloudwatch:namespace"
+        values   = [var.metrics_namespace]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.moves[each.key] ? [1] : []
+
+    content {
+      sid       = "MoveTraffic"
+      actions   = ["elasticloadbalancing:ModifyRule"]
+      resources = [var.router.rule_arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.moves[each.key] ? [1] : []
+
+    content {
+      # checkov:skip=CKV_AWS_356:Looking knows no resource; what changes something names its own.
+      sid = "SeeTraffic"
+      actions = [
+        "cloudwatch:GetMetricData",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetHealth",
+      ]
+      resources = ["*"] # these actions know no resource
     }
   }
 

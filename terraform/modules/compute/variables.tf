@@ -30,8 +30,8 @@ variable "tasks" {
   }
 
   validation {
-    condition     = alltrue([for task in values(var.tasks) : alltrue([for service in task.services : contains(["mirror", "online", "registry", "vendors"], service)])])
-    error_message = "Services of a task are among mirror, online, registry, vendors."
+    condition     = alltrue([for task in values(var.tasks) : alltrue([for service in task.services : contains(["metrics", "mirror", "online", "registry", "traffic", "vendors"], service)])])
+    error_message = "Services of a task are among metrics, mirror, online, registry, traffic, vendors."
   }
 }
 
@@ -73,6 +73,12 @@ variable "secrets" {
   description = "Secrets a step is handed, by service and environment variable: ARN, or ARN:key:: for one key of it."
   type        = map(map(string))
   default     = {}
+}
+
+variable "router" {
+  description = "What steps that move traffic are told and may change; null where nothing but ECS moves it."
+  type        = object({ settings = map(string), rule_arn = string })
+  default     = null
 }
 
 variable "lake_bucket_arn" {

@@ -16,11 +16,11 @@ locals {
         dimensions = local.front, statistic = "Sum", period = 300, periods = 1, above = 5, missing = "notBreaching",
       }
       forecast-stale = {
-        text       = "The newest forecast is older than ${var.limits.forecast_hours} h", namespace = var.metrics_namespace, metric = "ForecastAgeHours",
+        text       = "The newest forecast is older than ${var.limits.forecast_hours} h", namespace = var.metrics.namespace, metric = var.metrics.forecast_age,
         dimensions = { Product = "daily_risk" }, statistic = "Minimum", period = 86400, periods = 5, above = var.limits.forecast_hours, missing = "breaching",
       }
       drift = {
-        text       = "Inputs have drifted beyond their own history", namespace = var.metrics_namespace, metric = "DriftAlarm",
+        text       = "Inputs have drifted beyond their own history", namespace = var.metrics.namespace, metric = var.metrics.drift,
         dimensions = { Product = "daily_risk" }, statistic = "Maximum", period = 86400, periods = 1, above = 0, missing = "notBreaching",
       }
       database-cpu = {
@@ -127,8 +127,8 @@ locals {
     { title = "Requests and 5xx", stat = "Sum", metrics = [for metric in ["RequestCount", "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"] : ["AWS/ApplicationELB", metric, "LoadBalancer", var.load_balancer]] },
     { title = "Seconds to answer (p95)", stat = "p95", metrics = [["AWS/ApplicationELB", "TargetResponseTime", "LoadBalancer", var.load_balancer]] },
     { title = "Requests by colour", stat = "Sum", metrics = [for slot, group in local.colours : ["AWS/ApplicationELB", "RequestCount", "TargetGroup", group, "LoadBalancer", var.load_balancer, { label = slot }]] },
-    { title = "Age of the newest forecast (hours)", stat = "Minimum", metrics = [[var.metrics_namespace, "ForecastAgeHours", "Product", "daily_risk"]] },
-    { title = "Drift and realised loss", stat = "Maximum", metrics = [for metric in ["DriftAlarm", "RealisedLossRatio"] : [var.metrics_namespace, metric, "Product", "daily_risk"]] },
+    { title = "Age of the newest forecast (hours)", stat = "Minimum", metrics = [[var.metrics.namespace, var.metrics.forecast_age, "Product", "daily_risk"]] },
+    { title = "Drift and realised loss", stat = "Maximum", metrics = [for metric in [var.metrics.drift, var.metrics.loss] : [var.metrics.namespace, metric, "Product", "daily_risk"]] },
     { title = "Steps running", stat = "Maximum", metrics = [["ECS/ContainerInsights", "TaskCount", "ClusterName", var.cluster.name]] },
   ]
 }

@@ -80,10 +80,9 @@ variable "limits" {
   }
 }
 
-variable "metrics_namespace" {
-  description = "Namespace of the metrics that Riskcast publishes."
-  type        = string
-  default     = "Riskcast"
+variable "metrics" {
+  description = "Namespace and names of the metrics that Riskcast publishes by product, as `riskcast docs` writes them."
+  type        = object({ namespace = string, forecast_age = string, drift = string, loss = string })
 }
 
 variable "budget_usd" {

@@ -180,22 +180,6 @@ data "aws_iam_policy_document" "service" {
       resources = ["*"] # these actions know no resource
     }
   }
-
-  dynamic "statement" {
-    for_each = each.value.routes ? [1] : []
-
-    content {
-      sid       = "PublishMetrics"
-      actions   = ["cloudwatch:PutMetricData"]
-      resources = ["*"] # the action knows no resource; the condition bounds it
-
-      condition {
-        test     = "StringEquals"
-        variable = "cloudwatch:namespace"
-        values   = [var.metrics_namespace]
-      }
-    }
-  }
 }
 
 resource "aws_iam_role" "service" {

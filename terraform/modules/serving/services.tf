@@ -23,7 +23,10 @@ locals {
   )
   inside = { for name, container in local.containers : name => container.port }
   # What a service that moves traffic is told; given here, because only here the rule is known.
+  # Whoever moves it asks each colour at its own address, never through the load balancer.
   router = {
+    RISKCAST_BLUE_URL  = "http://blue.${var.name}.internal:8001"
+    RISKCAST_GREEN_URL = "http://green.${var.name}.internal:8002"
     RISKCAST_ROUTER    = "alb"
     RISKCAST_ALB_RULES = "${var.product}=${aws_lb_listener_rule.api.arn}"
     RISKCAST_ALB_BLUE  = aws_lb_target_group.this["blue"].arn

@@ -221,12 +221,6 @@ variable "log_days" {
   default     = 365
 }
 
-variable "metrics_namespace" {
-  description = "Namespace of the metrics that services publish."
-  type        = string
-  default     = "Riskcast"
-}
-
 variable "deletion_protection" {
   description = "Whether load balancer and user pool refuse to be deleted."
   type        = bool

@@ -49,6 +49,17 @@ variables {
       writes   = []
       services = ["online"]
     }
+    rollback-rollback = {
+      command  = ["riskcast", "run", "rollback", "rollback"]
+      size     = "small"
+      reads    = []
+      writes   = ["output/rollouts"]
+      services = ["registry", "traffic"]
+    }
+  }
+  router = {
+    settings = { RISKCAST_ROUTER = "alb" }
+    rule_arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/a/1/2/3"
   }
 }
 
@@ -78,6 +89,11 @@ run "a_step_has_its_own_role_and_only_its_secrets" {
   assert {
     condition     = { for v in jsondecode(aws_ecs_task_definition.this["market_daily-materialise"].container_definitions)[0].environment : v.name => v.value }["RISKCAST_CORES"] == "4"
     error_message = "A large step is not told of its cores."
+  }
+
+  assert {
+    condition     = [for name in ["market_daily-features", "rollback-rollback"] : contains([for v in jsondecode(aws_ecs_task_definition.this[name].container_definitions)[0].environment : v.name], "RISKCAST_ROUTER")] == [false, true]
+    error_message = "Steps that move traffic, and no others, are told how."
   }
 
   assert {

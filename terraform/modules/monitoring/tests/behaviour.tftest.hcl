@@ -27,6 +27,7 @@ variables {
   database      = "riskcast-test"
   cache         = "riskcast-test"
   budget_usd    = 250
+  metrics       = { namespace = "Riskcast", forecast_age = "ForecastAgeHours", drift = "DriftAlarm", loss = "RealisedLossRatio" }
 }
 
 run "every_alarm_is_told_and_names_the_runbook" {

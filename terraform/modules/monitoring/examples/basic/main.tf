@@ -21,4 +21,5 @@ module "monitoring" {
   database      = "riskcast-example"
   cache         = "riskcast-example"
   budget_usd    = 250
+  metrics       = { namespace = "Riskcast", forecast_age = "ForecastAgeHours", drift = "DriftAlarm", loss = "RealisedLossRatio" }
 }
