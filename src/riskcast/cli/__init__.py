@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from riskcast import __version__
 from riskcast.cli.backfill import add_to as add_backfill
+from riskcast.cli.backup import add_to as add_backup
 from riskcast.cli.bundle import add_to as add_bundle
 from riskcast.cli.data import add_to as add_data
 from riskcast.cli.demo import add_to as add_demo
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for add in (
     add_backfill,
+    add_backup,
     add_bundle,
     add_data,
     add_demo,

@@ -25,6 +25,8 @@ RiskcastError
 │   ├── RolloutRefused       it may not be: gate, pin, approval, or nothing to return to
 │   ├── RolloutUnderWay      another rollout of the product has not ended
 │   └── RolloutAborted       a check failed on the way
+├── BackupError              a backup could not be made or put back
+│   └── BackupRefused        a file is no whole backup, or the place it should go to is in use
 ├── MailFailed               a mail was too large, or the server did not take it
 ├── ServingError             answered by the API as a named 4xx or 503
 │   ├── FeatureMissing       a value the model needs is not stored
@@ -167,6 +169,14 @@ class RolloutUnderWay(RolloutError):
 
 class RolloutAborted(RolloutError):
     code = "rollout-aborted"
+
+
+class BackupError(RiskcastError):
+    code = "backup"
+
+
+class BackupRefused(BackupError):
+    code = "backup-refused"
 
 
 class MailFailed(RiskcastError):
