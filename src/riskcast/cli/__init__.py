@@ -26,6 +26,7 @@ from riskcast.cli.past import add_to as add_past
 from riskcast.cli.rollout import add_to as add_rollout
 from riskcast.cli.skill import add_to as add_skill
 from riskcast.cli.stack import add_to as add_stack
+from riskcast.core import redaction
 from riskcast.core.errors import GateRefused, RiskcastError
 
 app = typer.Typer(
@@ -60,10 +61,12 @@ def version() -> None:
 
 def main() -> None:
     """Run the command; a named error is printed in one line, a bug keeps its traceback."""
+    redaction.install()
     try:
         app()
     except RiskcastError as error:
+        said = escape(redaction.redact(str(error)))
         Console(stderr=True, highlight=False).print(
-            f"[red]error[/red] \\[{error.code}] {escape(str(error))}", soft_wrap=True
+            f"[red]error[/red] \\[{error.code}] {said}", soft_wrap=True
         )
         sys.exit(4 if isinstance(error, GateRefused) else 3)

@@ -53,9 +53,7 @@ def ensure_key(folder: Path) -> Path:
     half = (
         _private_key(private)
         .public_key()
-        .public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     if not public.exists():
         _put(public, half)

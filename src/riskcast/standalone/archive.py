@@ -84,7 +84,7 @@ class Writer:
     """Adds members to a tar, keeping their digests."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
         self.members: dict[str, str] = {}
 
     def add(self, name: str, content: IO[bytes], size: int) -> None:
@@ -173,7 +173,7 @@ def examine(path: Path) -> tuple[Manifest, str]:
         if text:
             raise BackupRefused(f"{path} holds {name} behind its manifest")
         if name == MANIFEST:
-            text = content.read(LONGEST_MANIFEST)
+            text = _chunk(content, LONGEST_MANIFEST)
             continue
         if name in found:
             raise BackupRefused(f"{path} holds {name} twice")
@@ -234,9 +234,9 @@ def _digest(content: IO[bytes], target: IO[bytes] | None = None) -> str:
     return digest.hexdigest()
 
 
-def _chunk(content: IO[bytes]) -> bytes:
+def _chunk(content: IO[bytes], size: int = CHUNK) -> bytes:
     try:
-        return content.read(CHUNK)
+        return content.read(size)
     except (tarfile.TarError, EOFError) as error:
         raise BackupRefused(f"the backup was cut off: {error}") from error
 

@@ -38,6 +38,7 @@ from riskcast.standalone.archive import (
     Writer,
     written,
 )
+from riskcast.standalone.configure import configure
 from riskcast.standalone.dumps import databases
 from riskcast.standalone.layout import Layout
 from riskcast.standalone.processes import declare
@@ -95,7 +96,7 @@ def backup(settings: Settings, to: str, *, with_keys: bool, tell: Tell) -> Made:
         path = folder / Path(target).name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with serving(settings, ("postgres",)), written(path) as file:
+            with serving(settings, ("postgres",), tell), written(path) as file:
                 writer = Writer(file)
                 manifest = _fill(writer, settings, Path(scratch), with_keys=with_keys, tell=tell)
                 digest = writer.close(manifest)
@@ -108,7 +109,7 @@ def backup(settings: Settings, to: str, *, with_keys: bool, tell: Tell) -> Made:
 
 
 @contextmanager
-def serving(settings: Settings, names: Sequence[str]) -> Iterator[None]:
+def serving(settings: Settings, names: Sequence[str], tell: Tell) -> Iterator[None]:
     """Have servers of the stack run for the block; what runs already is left as it is.
 
     Raises
@@ -119,7 +120,10 @@ def serving(settings: Settings, names: Sequence[str]) -> Iterator[None]:
     if running(settings):
         yield
         return
-    wanted = [each for each in declare(settings, Layout.of(settings)) if each.name in names]
+    layout = Layout.of(settings)
+    layout.make()
+    configure(settings, layout, tell)
+    wanted = [each for each in declare(settings, layout) if each.name in names]
     try:
         up(settings, processes=wanted)
         yield

@@ -37,11 +37,10 @@ from riskcast.standalone.archive import (
     unpack,
 )
 from riskcast.standalone.backup import Tell, serving
-from riskcast.standalone.configure import configure
 from riskcast.standalone.dumps import databases
 from riskcast.standalone.layout import Layout, connected
 from riskcast.standalone.secrets import write_private
-from riskcast.standalone.stack import running
+from riskcast.standalone.stack import down
 from riskcast.tables import TABLES
 from riskcast.tables.gold import FEATURES_DAILY
 
@@ -117,8 +116,7 @@ def _put_back(
         tell(f"{len(manifest.tables)} tables have the content they had")
         if FEATURES_DAILY.name in manifest.tables:
             snapshot.republish(open_lake(settings), settings)
-        configure(settings, layout, tell)
-        with serving(settings, ("postgres", "redis")):
+        with serving(settings, ("postgres", "redis"), tell):
             for database in databases(layout):
                 database.load(Path(scratch) / f"{database.name}.dump")
             tell("databases are back")
@@ -177,15 +175,14 @@ def _fill_online(settings: Settings, manifest: Manifest) -> None:
 def _claim(settings: Settings, layout: Layout, digest: str) -> None:
     """Mark the home as being restored; what an unfinished restore left goes first."""
     root, lake = settings.lake_root, snapshot.place(settings)
-    if running(settings):
-        raise BackupRefused(f"the stack in {layout.home} runs; restore into an empty home")
     if layout.restoring.exists():
         began = json.loads(layout.restoring.read_text())
         if began["lake"] != root:
             raise BackupRefused(
-                f"{layout.home} was being restored with the lake {began['lake']}; set RISKCAST_LAKE "
-                "to that, or remove the home"
+                f"{layout.home} was being restored with the lake {began['lake']}; set "
+                "RISKCAST_LAKE to that, or remove the home"
             )
+        down(settings)  # a restore that was killed leaves the servers it needed
         _wipe(layout)
         if _holds(lake):
             lake.delete_dir_contents("")
