@@ -85,18 +85,20 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A dashed frame with its name in the upper left corner."""
+    """A dashed frame with its name in the upper left corner, or the lower one."""
 
     x: int
     y: int
     w: int
     h: int
     name: str
+    low: bool = False
 
     def draw(self) -> str:
+        y = self.y + (self.h - 12 if self.low else 18)
         return (
             f'<rect class="group" x="{self.x}" y="{self.y}" width="{self.w}" height="{self.h}" '
-            f'rx="10"/><text class="small" x="{self.x + 12}" y="{self.y + 18}">'
+            f'rx="10"/><text class="small" x="{self.x + 12}" y="{y}">'
             f"{escape(self.name)}</text>"
         )
 
@@ -158,6 +160,49 @@ SYSTEM = picture(
     ],
 )
 
+AWS = picture(
+    "What stands where on AWS",
+    1000,
+    560,
+    [
+        Box(24, 56, "Clients, people"),
+        Arrow("164,82 196,82"),
+        Box(200, 56, "WAF", "rules, rate"),
+        Arrow("340,82 372,82"),
+        Box(376, 56, "Load balancer", "TLS, weights, login", w=160),
+        Arrow("456,108 456,132 294,132 294,176"),
+        Arrow("456,132 446,132 446,176"),
+        Arrow("456,132 608,132 608,176"),
+        Group(184, 150, 792, 248, "private subnets, ECS on Fargate", low=True),
+        Box(224, 180, "API blue", "", "serve"),
+        Box(376, 180, "API green", "", "serve"),
+        Box(528, 180, "MLflow, dashboard", "", "box", w=160),
+        Box(720, 180, "Rollout", "moves weights", "judge"),
+        Arrow("860,206 944,206 944,82 540,82", "", (0, 0), "back"),
+        Box(224, 320, "Redis", "of Feast", "data"),
+        Box(376, 320, "EFS", "keys, spool", "data"),
+        Box(528, 320, "PostgreSQL", "registry", "data", w=160),
+        Box(720, 320, "Steps", "a task and a role each"),
+        Arrow("294,232 294,316"),
+        Arrow("430,232 430,316"),
+        Arrow("608,232 608,316"),
+        Arrow("790,320 790,270 320,270 320,316"),
+        Arrow("790,270 462,270 462,316"),
+        Arrow("790,270 644,270 644,236"),
+        Box(24, 320, "Schedule", "MWAA, EventBridge", w=148),
+        Arrow("98,372 98,412 706,412 706,346 716,346"),
+        Box(200, 464, "S3 artifacts", "of MLflow", "data"),
+        Arrow("688,222 702,222 702,440 270,440 270,460"),
+        Box(376, 464, "S3 lake", "Athena, QuickSight", "data"),
+        Box(552, 464, "DynamoDB", "mirror", "data"),
+        Box(728, 464, "CloudWatch", "alarms, SNS, mail", "judge", w=160),
+        Arrow("770,372 770,426 446,426 446,460"),
+        Arrow("770,426 622,426 622,460"),
+        Arrow("808,372 808,460"),
+    ],
+)
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "system.svg").write_text(SYSTEM)
+    (FOLDER / "aws.svg").write_text(AWS)
