@@ -90,7 +90,7 @@ def test_the_search_finds_an_error_by_its_code(site, chromium):
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.goto(f"{door}/index.html")
-    page.keyboard.press("/")
+    page.keyboard.press("Control+k")
     page.keyboard.type("contract-broken")
     page.get_by_role("link", name="contract-broken").first.wait_for()
     context.close()
