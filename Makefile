@@ -5,12 +5,12 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := orchestration train serve live standalone dashboard dev
+EXTRAS := orchestration train serve live standalone dashboard docs dev
 export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all soak check fmt lock bench bundle clean audit
+.PHONY: help setup run up down status test test-all soak check fmt lock docs bench bundle clean audit
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ lock: ## compile requirements/ from pyproject.toml
 	@uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) -c requirements/bounds.txt \
 	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --no-annotate --quiet -o requirements/dev.txt
+
+docs: setup ## the site of docs/, into build/site; a broken link fails
+	@$(BIN)/riskcast docs
+	@$(BIN)/python docs/pictures.py
+	@$(BIN)/zensical build --clean --strict
 
 bench: setup ## benchmarks; FILES=folder for your own data
 	@for script in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$script $(if $(FILES),--files $(FILES)); done

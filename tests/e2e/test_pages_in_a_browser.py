@@ -1,7 +1,6 @@
 """Every page behind nginx, opened by a real browser: it shows itself whole, and says no error.
 
-Screenshots go to the folder in RISKCAST_SHOTS. RISKCAST_AXE is the path of axe.min.js (npm pack
-axe-core); with it, pages are checked for what people with disabilities could not use.
+Screenshots go to the folder in RISKCAST_SHOTS.
 """
 
 import os
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from tests.e2e.axe import grave_faults
 from tests.e2e.small_stack import small_stack
 
 from riskcast.lake import open_lake
@@ -112,20 +112,6 @@ def open_page(settings, chromium, request):
     assert wrong == []
 
 
-def accessible(page):
-    """Assert that axe finds nothing serious; without axe nothing is claimed."""
-    if not (axe := os.environ.get("RISKCAST_AXE")):
-        return
-    page.evaluate(Path(axe).read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    grave = [
-        (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert grave == []
-
-
 TABS = ("Forecast", "Regimes", "Skill", "Calibration", "Health", "Deployments")
 
 
@@ -140,16 +126,16 @@ def test_the_dashboard_draws_each_of_its_pages(open_page, tab):
         " [data-stale=true]')"
     )
     assert page.locator("[data-testid=stException]").count() == 0
-    accessible(page)
+    assert grave_faults(page) == []
 
 
 def test_a_mail_is_found_read_and_its_attachment_saved(open_page):
     page = open_page("/inbox/")
-    accessible(page)
+    assert grave_faults(page) == []
     page.get_by_role("link", name="Drift in vix").click()
     frame = page.frame_locator("iframe")
     frame.get_by_text("vix drifted").wait_for()
-    accessible(page)
+    assert grave_faults(page) == []
     with page.expect_download() as saved:
         page.get_by_role("link", name="report.html").click()
     assert Path(saved.value.path()).read_bytes() == b"<h1>r</h1>"

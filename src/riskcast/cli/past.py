@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from riskcast.cli.door import client_settings
 from riskcast.cli.progress import answer
 from riskcast.core.errors import SettingsError
-from riskcast.core.settings import read_settings
 from riskcast.products import PRODUCTS
 
 DIFFERENT = 5
@@ -24,7 +24,7 @@ def replay(
     from riskcast.lake import open_lake
     from riskcast.registry import Registry
 
-    settings = read_settings()
+    settings = client_settings()
     try:
         session = date.fromisoformat(day)
     except ValueError as error:
@@ -59,7 +59,7 @@ def lineage(
     from riskcast.lake import open_lake
     from riskcast.registry import Registry
 
-    settings = read_settings()
+    settings = client_settings()
     asked = parse_prediction(prediction)
     found = prediction_lineage(open_lake(settings), *asked)
     row, version = found.row, found.row["model_version"]

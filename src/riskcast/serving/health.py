@@ -32,19 +32,10 @@ class Health(Collector):
         self._found: Sequence[dict[str, Any]] = ()
 
     def describe(self) -> list[Metric]:
-        return []  # nothing may be read before the server runs
+        return list(_families())
 
     def collect(self) -> Iterator[Metric]:
-        verdict = GaugeMetricFamily(
-            "riskcast_health_verdict", "0 ok, 1 warn, 2 alarm.", labels=LABELS
-        )
-        value = GaugeMetricFamily("riskcast_health_value", "What was found.", labels=LABELS)
-        bound = GaugeMetricFamily(
-            "riskcast_health_threshold", "Bound it was held against.", labels=LABELS
-        )
-        age = GaugeMetricFamily(
-            "riskcast_health_age_seconds", "Age of the check by the clock.", labels=LABELS[:2]
-        )
+        verdict, value, bound, age = _families()
         now, checks = self._clock().now(), {}
         for each in self._newest():
             labels = [self._product, each["check"], each["subject"]]
@@ -63,6 +54,20 @@ class Health(Collector):
             frame = self._lake.read(self._table, as_of=Clock().now())
             self._found, self._version = newest(frame, self._product), version
         return self._found
+
+
+def _families() -> tuple[GaugeMetricFamily, ...]:
+    """Return the gauges of verdict, value, threshold and age, without samples."""
+    return (
+        GaugeMetricFamily("riskcast_health_verdict", "0 ok, 1 warn, 2 alarm.", labels=LABELS),
+        GaugeMetricFamily("riskcast_health_value", "What was found.", labels=LABELS),
+        GaugeMetricFamily(
+            "riskcast_health_threshold", "Bound it was held against.", labels=LABELS
+        ),
+        GaugeMetricFamily(
+            "riskcast_health_age_seconds", "Age of the check by the clock.", labels=LABELS[:2]
+        ),
+    )
 
 
 def newest(health: pl.DataFrame, product: str) -> list[dict[str, Any]]:

@@ -11,6 +11,15 @@ from prometheus_client.registry import Collector
 from riskcast.serving.live import Live
 
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_GAUGES = {  # name to help and labels
+    "riskcast_ready": ("1 if a request would be answered.", ()),
+    "riskcast_model_refused": ("1 if the assigned version could not load.", ()),
+    "riskcast_model_info": (
+        "The model that serves.",
+        ("product", "version", "fit_end", "digest", "slot"),
+    ),
+    "riskcast_feature_age_seconds": ("Age of the newest features by the clock.", ()),
+}
 
 
 class Metrics:
@@ -18,21 +27,27 @@ class Metrics:
 
     def __init__(self, live: Live, *others: Collector) -> None:
         self._registry = CollectorRegistry()
-        for collector in (_State(live), *others):
+        self._collectors = (_State(live), *others)
+        for collector in self._collectors:
             self._registry.register(collector)
         self.requests = Counter(
             "riskcast_requests",
-            "Requests answered.",
+            "Requests answered, by route, method and status.",
             ("route", "method", "status"),
             registry=self._registry,
         )
         self.seconds = Histogram(
             "riskcast_request_seconds",
-            "Time from first byte in to last byte out.",
+            "Time from first byte in to last byte out, by route.",
             ("route",),
             buckets=_BUCKETS,
             registry=self._registry,
         )
+
+    def described(self) -> list[Metric]:
+        """Return every family without samples: names, kinds, labels and what they mean."""
+        own: tuple[Collector, ...] = (self.requests, self.seconds)
+        return [family for each in (*own, *self._collectors) for family in each.describe()]
 
     def exposition(self) -> bytes:
         """Return all figures in the Prometheus text format."""
@@ -46,21 +61,14 @@ class _State(Collector):
         self._live = live
 
     def describe(self) -> list[Metric]:
-        return []  # the names depend on nothing, but reading them early would need a live state
+        return [_gauge(name) for name in _GAUGES]
 
     def collect(self) -> Iterator[Metric]:
         live = self._live
-        yield GaugeMetricFamily(
-            "riskcast_ready", "1 if a request would be answered.", float(not live.obstacles())
-        )
-        yield GaugeMetricFamily(
-            "riskcast_model_refused",
-            "1 if the assigned version could not load.",
-            float(bool(live.refused)),
-        )
+        yield _gauge("riskcast_ready", not live.obstacles())
+        yield _gauge("riskcast_model_refused", bool(live.refused))
         if loaded := live.model:
-            names = ("product", "version", "fit_end", "digest", "slot")
-            info = GaugeMetricFamily("riskcast_model_info", "The model that serves.", labels=names)
+            info = _gauge("riskcast_model_info")
             model = loaded.model
             shown = (
                 model.product,
@@ -73,6 +81,9 @@ class _State(Collector):
             yield info
         if row := live.row:
             age = (live.clock().now() - row.known_at).total_seconds()
-            yield GaugeMetricFamily(
-                "riskcast_feature_age_seconds", "Age of the newest features by the clock.", age
-            )
+            yield _gauge("riskcast_feature_age_seconds", age)
+
+
+def _gauge(name: str, value: float | None = None) -> GaugeMetricFamily:
+    told, labels = _GAUGES[name]
+    return GaugeMetricFamily(name, told, value if value is None else float(value), labels or None)
