@@ -59,10 +59,19 @@ fmt: setup ## format and mend what can be mended
 	@$(BIN)/ruff format .
 
 # Hashes, no addresses: the file says what to install, the machine says from where.
+COMPILE := uv pip compile -c requirements/bounds.txt --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+# Images get what was tested together, and those that run other programs only what these need.
+IMAGE := $(COMPILE) -c requirements/dev.txt
 lock: ## compile requirements/ from pyproject.toml
-	@uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) -c requirements/bounds.txt \
-	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --no-annotate --quiet -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml $(addprefix --extra ,$(EXTRAS)) -o requirements/dev.txt
+	@$(IMAGE) pyproject.toml --extra train --extra serve --extra live -o requirements/runner.txt
+	@$(IMAGE) pyproject.toml --extra serve -o requirements/serving.txt
+	@$(IMAGE) pyproject.toml --extra dashboard --extra inbox -o requirements/dashboard.txt
+	@docker/extras orchestration database | $(IMAGE) - -o requirements/airflow.txt
+	@docker/extras registry database | $(IMAGE) - -o requirements/mlflow.txt
+	@docker/extras proxy | $(IMAGE) - -o requirements/nginx.txt
+	@docker/extras build | $(IMAGE) - -o requirements/build.txt
 
 bench: setup ## benchmarks; FILES=folder for your own data
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script $(if $(FILES),--files $(FILES)); done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,9 +11,10 @@ from typing import Any
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseOperator
 
-from riskcast.core.settings import PREFIX, read_settings
+from riskcast.core.settings import read_settings
 from riskcast.pipelines import Pipeline, Size, Step, command
 from riskcast_airflow import events, runs
+from riskcast_airflow.runner import RunnerOperator
 
 POOL = "riskcast"
 WAITER_SECONDS = 15
@@ -44,25 +44,23 @@ def here(pipeline: Pipeline, step: Step) -> BaseOperator:
 
 
 def docker(pipeline: Pipeline, step: Step) -> BaseOperator:
-    """Return a task that runs the step in a container of ``RISKCAST_IMAGE``.
+    """Return a task that has the step run by the runner, another container, and shows its log.
 
-    The container has the worker's network, its ``RISKCAST_`` and ``AWS_`` variables, and the home
-    under the same path.
+    No worker needs Docker's socket, which is root on the machine. A task that is begun anew after
+    its scheduler was killed finds the step where it runs.
     """
     settings = read_settings()
-    home = str(settings.home_path)
-    names = [n for n in sorted(os.environ) if n.startswith((PREFIX, "AWS_"))]
-    run = (
-        *("docker", "run", "--rm", "--init", "--network", "host"),
-        *("--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{home}:{home}"),
-        *("--workdir", str(settings.home_path.parent), "--env", "OMP_WAIT_POLICY=PASSIVE"),
-        *(part for name in names for part in ("--env", name)),
-        settings.image,
-    )
-    return BashOperator(
-        bash_command="exec " + runs.shell((*run, *words(pipeline, step))),
-        append_env=True,
-        skip_on_exit_code=None,
+    return RunnerOperator(
+        runner_url=settings.runner_url,
+        asked={
+            "pipeline": pipeline.name,
+            "step": step.name,
+            "start": runs.START,
+            "end": runs.END,
+            "run_id": runs.RUN_ID,
+            "backfill": runs.BACKFILL,
+            "params": runs.given(pipeline),
+        },
         post_execute=events.finish,
         **common(step),
     )

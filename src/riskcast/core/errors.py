@@ -33,7 +33,8 @@ RiskcastError
 │   ├── NotReady             no model is loaded
 │   └── SpoolFailed          an answer could not be recorded, so it was not given
 └── StackError               an embedded server could not start, stop or answer
-    └── PortTaken            a port is in use; names the setting that changes it
+    ├── PortTaken            a port is in use; names the setting that changes it
+    └── RunnerBusy           as many steps run as may; ask again
 """
 
 from __future__ import annotations
@@ -205,3 +206,7 @@ class StackError(RiskcastError):
 
 class PortTaken(StackError):
     code = "port-taken"
+
+
+class RunnerBusy(StackError):
+    code = "runner-busy"

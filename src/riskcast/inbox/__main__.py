@@ -8,14 +8,14 @@ from email.message import Message
 from pathlib import Path
 
 from riskcast.core.errors import RiskcastError, SettingsError
-from riskcast.core.settings import LOOPBACK, read_settings
+from riskcast.core.settings import read_settings
 
 LARGEST = 25_000_000  # bytes of one mail, as most providers have it
 PASSWORD = "console"  # noqa: S105, the name of its file, shared with the other pages
 
 
 def main() -> None:
-    """Serve SMTP and the page, on loopback only.
+    """Serve SMTP and the page at the host of the settings.
 
     Raises
     ------
@@ -38,13 +38,13 @@ def main() -> None:
             mailbox.Maildir(folder).add(message)
 
     smtp = Controller(
-        Keep(), hostname=LOOPBACK, port=int(settings.smtp_port), data_size_limit=LARGEST
+        Keep(), hostname=settings.host, port=int(settings.smtp_port), data_size_limit=LARGEST
     )
     smtp.start()
     try:
         uvicorn.run(
             create_app(Path(folder), key.read_text().strip()),
-            host=LOOPBACK,
+            host=settings.host,
             port=int(settings.inbox_port),
             access_log=False,
             server_header=False,
