@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean audit
+.PHONY: help setup run up down images secrets compose-up compose-down compose-test status test test-all check fmt lock bench bundle clean audit
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,33 @@ up: setup ## start the stack
 
 down: ## stop the stack
 	@[ ! -x $(BIN)/riskcast ] || $(BIN)/riskcast down
+
+# docs/compose.md says how to give the addresses of packages and other base images.
+TARGETS := airflow mlflow runner serving dashboard nginx postgres redis
+PASSED := PYTHON_IMAGE POSTGRES_IMAGE REDIS_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL \
+  UV_DEFAULT_INDEX UV_INDEX
+IMAGE_TAG ?= latest
+
+images: ## build the images of the compose project
+	@for target in $(TARGETS); do \
+	  docker build --quiet --target $$target --tag riskcast-$$target:$(IMAGE_TAG) \
+	    --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	    --build-arg REVISION="$$(git rev-parse --short=12 HEAD)" \
+	    $(foreach name,$(PASSED),$(if $($(name)),--build-arg $(name))) \
+	    --file docker/Dockerfile . ; \
+	done
+
+secrets: setup ## make the secrets of the compose project
+	@$(BIN)/riskcast secrets
+
+compose-up: setup images ## start the stack in containers
+	@$(BIN)/riskcast up --compose
+
+compose-down: ## stop the containers; their data stays
+	@[ ! -x $(BIN)/riskcast ] || $(BIN)/riskcast down --compose
+
+compose-test: setup images ## the main job, a flip, crashes and the end of the stack in containers
+	@$(BIN)/python -m pytest -m slow -s tests/compose
 
 status: ## say what runs
 	@$(BIN)/riskcast status
