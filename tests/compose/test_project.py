@@ -124,7 +124,9 @@ def test_what_the_project_mounts_never_enters_git_or_an_image():
 
 
 def test_every_process_is_a_service_and_every_other_service_is_known(declared):
-    assert {NAMES.get(name, name) for name in declared} | {"runner"} == set(SERVICES)
+    core = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert {NAMES.get(name, name) for name in declared} | {"runner"} == core
+    assert all(SERVICES[name]["profiles"] == ["full"] for name in set(SERVICES) - core)
 
 
 def test_services_need_what_the_processes_need(declared):
