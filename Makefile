@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all soak check fmt lock docs bench bundle clean audit
+.PHONY: help setup run up down images secrets compose-up compose-down compose-test status test test-all soak check fmt lock docs bench bundle clean audit
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,33 @@ up: setup ## start the stack
 down: ## stop the stack
 	@[ ! -x $(BIN)/riskcast ] || $(BIN)/riskcast down
 
+# docs/compose.md says how to give the addresses of packages and other base images.
+TARGETS := postgres redis nginx mlflow airflow serving dashboard runner
+PASSED := PYTHON_IMAGE POSTGRES_IMAGE REDIS_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL \
+  UV_DEFAULT_INDEX UV_INDEX
+IMAGE_TAG ?= latest
+
+images: ## build the images of the compose project
+	@for target in $(TARGETS); do \
+	  docker build --quiet --target $$target --tag riskcast-$$target:$(IMAGE_TAG) \
+	    --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	    --build-arg REVISION="$$(git rev-parse --short=12 HEAD)" \
+	    $(foreach name,$(PASSED),$(if $($(name)),--build-arg $(name))) \
+	    --file docker/Dockerfile . ; \
+	done
+
+secrets: setup ## make the secrets of the compose project
+	@$(BIN)/riskcast secrets
+
+compose-up: setup images ## start the stack in containers
+	@$(BIN)/riskcast up --compose
+
+compose-down: ## stop the containers; their data stays
+	@[ ! -x $(BIN)/riskcast ] || $(BIN)/riskcast down --compose
+
+compose-test: setup images ## the main job, a flip, crashes and the end of the stack in containers
+	@$(BIN)/python -m pytest -m slow -s tests/compose
+
 status: ## say what runs
 	@$(BIN)/riskcast status
 
@@ -62,10 +89,19 @@ fmt: setup ## format and mend what can be mended
 	@$(BIN)/ruff format .
 
 # Hashes, no addresses: the file says what to install, the machine says from where.
+COMPILE := uv pip compile -c requirements/bounds.txt --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+# Images get what was tested together, and those that run other programs only what these need.
+IMAGE := $(COMPILE) -c requirements/dev.txt
 lock: ## compile requirements/ from pyproject.toml
-	@uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) -c requirements/bounds.txt \
-	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --no-annotate --quiet -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml $(addprefix --extra ,$(EXTRAS)) -o requirements/dev.txt
+	@$(IMAGE) pyproject.toml --extra train --extra serve --extra live -o requirements/runner.txt
+	@$(IMAGE) pyproject.toml --extra serve -o requirements/serving.txt
+	@$(IMAGE) pyproject.toml --extra dashboard --extra inbox -o requirements/dashboard.txt
+	@docker/extras orchestration database | $(IMAGE) - -o requirements/airflow.txt
+	@docker/extras registry database | $(IMAGE) - -o requirements/mlflow.txt
+	@docker/extras proxy | $(IMAGE) - -o requirements/nginx.txt
+	@docker/extras build | $(IMAGE) - -o requirements/build.txt
 
 docs: setup ## the site of docs/, into build/site; a broken link fails
 	@$(BIN)/riskcast docs

@@ -17,6 +17,7 @@ START = f"{{{{ window({WINDOW})[0] }}}}"
 END = f"{{{{ window({WINDOW})[1] }}}}"
 RUN_ID = "{{ run_id }}"
 MODE = "{{ '--backfill' if dag_run.run_type == 'backfill' else '--no-backfill' }}"
+BACKFILL = "{{ dag_run.run_type == 'backfill' }}"
 DAY = timedelta(days=1)
 
 Window = tuple[str, str]
@@ -66,11 +67,17 @@ def params(pipeline: Pipeline) -> dict[str, Param]:
     return form
 
 
+def given(pipeline: Pipeline) -> dict[str, str]:
+    """Return what the pipeline takes besides its window, as templates."""
+    return {name: f"{{{{ (params.{name} or '') }}}}" for name in pipeline.params}
+
+
 def arguments(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the options of ``riskcast run`` besides pipeline, step and window, as templates."""
-    given = (part for name in pipeline.params
-             for part in ("--set", f"{name}={{{{ (params.{name} or '') }}}}"))  # fmt: skip
-    return ("--run-id", RUN_ID, MODE, *given)
+    sets = (
+        part for name, value in given(pipeline).items() for part in ("--set", f"{name}={value}")
+    )
+    return ("--run-id", RUN_ID, MODE, *sets)
 
 
 def shell(words: tuple[str, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,9 +12,10 @@ from airflow.exceptions import AirflowException
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseOperator, Context
 
-from riskcast.core.settings import PREFIX, read_settings
+from riskcast.core.settings import read_settings
 from riskcast.pipelines import Pipeline, Size, Step, command
 from riskcast_airflow import events, runs
+from riskcast_airflow.runner import RunnerOperator
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -68,28 +68,30 @@ def here(pipeline: Pipeline, step: Step) -> Task:
 
 
 def docker(pipeline: Pipeline, step: Step) -> Task:
-    """Return a task that runs the step in a container of ``RISKCAST_IMAGE``.
+    """Return a task that has the step run by the runner, another container, and shows its log.
 
-    The container has the worker's network, its ``RISKCAST_`` and ``AWS_`` variables, and the home
-    under the same path.
+    No worker needs Docker's socket, which is root on the machine. A task that is begun anew after
+    its scheduler was killed finds the step where it runs.
     """
-    settings = read_settings()
-    home = str(settings.home_path)
-    names = [n for n in sorted(os.environ) if n.startswith((PREFIX, "AWS_"))]
-    run = (
-        *("docker", "run", "--rm", "--init", "--network", "host"),
-        *("--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{home}:{home}"),
-        *("--workdir", str(settings.home_path.parent), "--env", "OMP_WAIT_POLICY=PASSIVE"),
-        *(part for name in names for part in ("--env", name)),
-        settings.image,
-    )
+
+    def asked(member: str) -> dict[str, Any]:
+        return {
+            "pipeline": pipeline.name,
+            "step": step.name,
+            "member": member,
+            "start": runs.START,
+            "end": runs.END,
+            "run_id": runs.RUN_ID,
+            "backfill": runs.BACKFILL,
+            "params": runs.given(pipeline),
+        }
+
     return fan(
-        Command,
+        RunnerOperator,
         step,
-        "bash_command",
-        lambda member: "exec " + runs.shell((*run, *words(pipeline, step, member))),
-        append_env=True,
-        skip_on_exit_code=None,
+        "asked",
+        asked,
+        runner_url=read_settings().runner_url,
         post_execute=events.finish,
         **common(step),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -192,20 +191,6 @@ def test_a_place_without_its_settings_is_refused():
         Settings(place="ecs")
     with pytest.raises(SettingsError, match="s3://"):
         Settings(place="ecs", ecs_cluster="c", ecs_subnets="s", ecs_security_groups="g")
-
-
-def test_a_container_gets_the_command_the_settings_and_the_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("RISKCAST_PLACE", "docker")
-    monkeypatch.setenv("RISKCAST_HOME", str(tmp_path))
-    line = build_dag(MARKET_DAILY, None).get_task("features").bash_command
-    said = line.partition("{{")[0]
-    words = shlex.split(said)
-    assert words[:4] == ["exec", "docker", "run", "--rm"]
-    assert f"{tmp_path}:{tmp_path}" in words
-    assert "RISKCAST_HOME" in words and "secret" not in line
-    assert words[words.index("riskcast:latest") + 1 :][:4] == [
-        "riskcast", "run", "market_daily", "features",
-    ]  # fmt: skip
 
 
 # What `finish` makes of manifests, on a folder.

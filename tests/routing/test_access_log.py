@@ -11,7 +11,8 @@ from riskcast.routing import access_log
 from riskcast.routing.access_log import entries_since, tally
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
-ADDRESSES = {"127.0.0.1:8001": "blue", "127.0.0.1:8002": "green"}
+PORTS = {"8001": "blue", "8002": "green"}
+ADDRESSES = {f"127.0.0.1:{port}": slot for port, slot in PORTS.items()}
 
 
 def entry(second=0.0, **changed):
@@ -39,7 +40,7 @@ def seconds(path, since):
 )
 def test_every_attempt_is_held_against_the_slot_that_made_it(attempts):
     entries = [entry(upstream=where, upstream_status=str(what)) for where, what in attempts]
-    found = tally(entries, "daily_risk", ADDRESSES)
+    found = tally(entries, "daily_risk", PORTS)
     for address, slot in ADDRESSES.items():
         own = [what for where, what in attempts if where == address]
         assert found[slot].requests == len(own)
@@ -52,7 +53,7 @@ def test_a_failure_made_good_by_the_other_slot_counts_for_both():
         upstream_status="502, 200",
         upstream_seconds="2.000, 0.004",
     )
-    found = tally([saved], "daily_risk", ADDRESSES)
+    found = tally([saved], "daily_risk", PORTS)
     assert (found["green"].requests, found["green"].errors) == (1, 1)
     assert (found["blue"].requests, found["blue"].errors) == (1, 0)
     assert (found["green"].p95_seconds, found["blue"].p95_seconds) == (2.0, 0.004)
@@ -69,13 +70,13 @@ def test_a_failure_made_good_by_the_other_slot_counts_for_both():
     ],
 )
 def test_what_no_slot_was_asked_for_the_product_is_no_traffic(odd):
-    found = tally([entry(**odd)], "daily_risk", ADDRESSES)
+    found = tally([entry(**odd)], "daily_risk", PORTS)
     assert {(each.requests, each.errors) for each in found.values()} == {(0, 0)}
 
 
 def test_a_client_that_left_first_is_a_request_but_no_error_of_the_slot():
     left = entry(upstream_status="-", upstream_seconds="3.000", slot="", model="")
-    blue = tally([left], "daily_risk", ADDRESSES)["blue"]
+    blue = tally([left], "daily_risk", PORTS)["blue"]
     assert (blue.requests, blue.errors, blue.p95_seconds) == (1, 0, 3.0)
 
 
@@ -85,13 +86,13 @@ def test_attempts_after_an_internal_redirect_are_read():
         upstream_status="504 : 200",
         upstream_seconds="1.0 : 0.1",
     )
-    found = tally([redirected], "daily_risk", ADDRESSES)
+    found = tally([redirected], "daily_risk", PORTS)
     assert (found["blue"].errors, found["green"].errors) == (1, 0)
 
 
 def test_the_95th_percentile_is_the_smallest_time_that_95_percent_do_not_exceed():
     entries = [entry(upstream_seconds=f"{number / 1000}") for number in range(1, 101)]
-    assert tally(entries, "daily_risk", ADDRESSES)["blue"].p95_seconds == 0.095
+    assert tally(entries, "daily_risk", PORTS)["blue"].p95_seconds == 0.095
 
 
 @given(st.integers(1, 60), st.integers(0, 60), st.sampled_from([1, 7, 64, 500, 1 << 18]))

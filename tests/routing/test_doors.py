@@ -16,8 +16,8 @@ from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
 from riskcast.routing.doors import Tls, mlflow_door
 from riskcast.routing.nginx import Site, render
-from riskcast.standalone.configure import _tls
 from riskcast.standalone.layout import repository
+from riskcast.standalone.nginx import _tls
 from riskcast.standalone.tls import issue
 
 

@@ -60,6 +60,40 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
     client = connected(settings)
     window = history(Ports(client))
     airflow = Airflow(airflow_url(settings), "admin", airflow_password(settings))
+    product = next(iter(PRODUCTS.values()))
+    served = _by_airflow(airflow, window, settings, client, shown, spent)
+    answer.print(summary(settings, open_lake(client), product))
+    answer.print(timings(spent))
+    answer.print(f"\n{urls(settings)}\nserving   {served}\n\n{curl(settings)}", soft_wrap=True,
+                  markup=False)  # fmt: skip
+
+
+def run_on_containers(settings: Settings, shown: Display) -> None:
+    """Start the compose project, then do the same; all of it is asked for through nginx."""
+    from riskcast.jobs.airflow_api import Airflow
+    from riskcast.standalone import compose
+
+    spent = {"start": seconds()}
+    compose.compose_up(settings, shown.process)
+    spent["start"] = seconds() - spent["start"]
+    client = compose.client(settings)
+    window = history(Ports(client))
+    url, password = compose.airflow_door(settings)
+    served = _by_airflow(Airflow(url, "admin", password), window, client, client, shown, spent)
+    answer.print(timings(spent))
+    answer.print(f"\n{urls(client)}\nserving   {served}\n\n{curl(client)}", soft_wrap=True,
+                 markup=False)  # fmt: skip
+
+
+def _by_airflow(
+    airflow: Airflow,
+    window: Window,
+    settings: Settings,
+    client: Settings,
+    shown: Display,
+    spent: dict[str, float],
+) -> str:
+    """Run the first pipelines over the window and wait for the champion; return what serves."""
     for pipeline in FIRST_RUN:
         began = seconds()
         console.print(f"[bold]{pipeline.name}[/bold]  to {window.end:%Y-%m-%d}, by Airflow")
@@ -69,16 +103,12 @@ def run_on_the_stack(settings: Settings, shown: Display) -> None:
         airflow.unpause(pipeline.name)
         airflow.wait(pipeline.name, run, seconds=RUN_SECONDS, progress=shown.tasks)
         spent[pipeline.name] = seconds() - began
-    product = next(iter(PRODUCTS.values()))
     began = seconds()
-    served = await_champion(settings, client, product.name)
+    served = await_champion(settings, client, next(iter(PRODUCTS)))
     spent["deploy"] = seconds() - began
     let_run(airflow)
     airflow.close()
-    answer.print(summary(settings, open_lake(client), product))
-    answer.print(timings(spent))
-    answer.print(f"\n{urls(settings)}\nserving   {served}\n\n{curl(settings)}", soft_wrap=True,
-                  markup=False)  # fmt: skip
+    return served
 
 
 def let_run(airflow: Airflow) -> None:

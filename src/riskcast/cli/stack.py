@@ -13,21 +13,28 @@ import typer
 from riskcast.cli.progress import console, display
 from riskcast.core.settings import LOOPBACK, PREFIX, read_settings
 
+COMPOSE = Annotated[bool, typer.Option("--compose", help="The stack in containers.")]
+
 
 def quickstart(
     direct: Annotated[
         bool, typer.Option(help="Run the steps in this process, without any server.")
     ] = False,
+    compose: COMPOSE = False,
 ) -> None:
     """Start the stack, load the history, train, gate, deploy and forecast."""
-    from riskcast.cli.first_run import run_direct, run_on_the_stack
+    from riskcast.cli import first_run
 
+    if direct and compose:
+        raise typer.BadParameter("--direct runs no server, --compose runs them in containers")
     settings = read_settings()
     with display() as shown:
         if direct:
-            run_direct(settings, shown)
+            first_run.run_direct(settings, shown)
+        elif compose:
+            first_run.run_on_containers(settings, shown)
         else:
-            run_on_the_stack(settings, shown)
+            first_run.run_on_the_stack(settings, shown)
 
 
 def serve() -> None:
@@ -41,23 +48,52 @@ def serve() -> None:
     run_server()
 
 
-def up() -> None:
+def up(
+    compose: COMPOSE = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --compose: also what the main job does not need.")
+    ] = False,
+) -> None:
     """Start every server of the stack; a running one stays as it is."""
     from riskcast.cli.summary import urls
+    from riskcast.standalone import compose as containers
     from riskcast.standalone import up as start
 
     settings = read_settings()
     with display() as shown:
-        start(settings, shown.process)
+        if compose:
+            containers.compose_up(settings, shown.process, ("full",) if full else ())
+            settings = containers.client(settings)
+        else:
+            start(settings, shown.process)
     console.print(urls(settings))
 
 
-def down() -> None:
+def down(
+    compose: COMPOSE = False,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="With --compose: remove all its data, too.")
+    ] = False,
+) -> None:
     """Stop every server of the stack."""
+    from riskcast.standalone import compose as containers
     from riskcast.standalone import down as stop
 
-    stop(read_settings())
+    if compose:
+        containers.compose_down(volumes=volumes)
+    else:
+        stop(read_settings())
     console.print("stack is down")
+
+
+def secrets(
+    folder: Annotated[Path | None, typer.Option(help="Where; the checkout's secrets/.")] = None,
+) -> None:
+    """Make the secrets of the containers; those that are there stay."""
+    from riskcast.standalone import compose as containers
+
+    made = containers.make_secrets(read_settings(), folder or containers.secrets_folder())
+    console.print(f"secrets   {made}")
 
 
 def status(
@@ -128,5 +164,5 @@ def add_to(app: typer.Typer) -> None:
             "help_option_names": [],  # --help is Airflow's
         }
     )(airflow)
-    for command in (quickstart, serve, up, down, status, logs, predict):
+    for command in (quickstart, serve, up, down, secrets, status, logs, predict):
         app.command()(command)

@@ -39,7 +39,8 @@ RiskcastError
 │   ├── NotReady             no model is loaded
 │   └── SpoolFailed          an answer could not be recorded, so it was not given
 └── StackError               an embedded server could not start, stop or answer
-    └── PortTaken            a port is in use; names the setting that changes it
+    ├── PortTaken            a port is in use; names the setting that changes it
+    └── RunnerBusy           as many steps run as may; ask again
 """
 
 from __future__ import annotations
@@ -192,6 +193,7 @@ class RolloutRefused(RolloutError):
 
 class ReleaseFailed(RolloutError):
     code = "release-failed"
+    cure = "What served serves on. Mend what the message names and push the image again."
 
 
 class RolloutUnderWay(RolloutError):
@@ -206,10 +208,12 @@ class RolloutAborted(RolloutError):
 
 class BackupError(RiskcastError):
     code = "backup"
+    cure = "Make room or the stack whole (`riskcast doctor`), then run it again."
 
 
 class BackupRefused(BackupError):
     code = "backup-refused"
+    cure = "Name another file, or an empty home."
 
 
 class MailFailed(RiskcastError):
@@ -257,3 +261,8 @@ class StackError(RiskcastError):
 class PortTaken(StackError):
     code = "port-taken"
     cure = "Set the variable named to a free port, or end who has the port."
+
+
+class RunnerBusy(StackError):
+    code = "runner-busy"
+    cure = "Wait, or raise RISKCAST_CORES of the runner."

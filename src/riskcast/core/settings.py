@@ -47,6 +47,7 @@ class Settings:
     """
 
     home: str = _setting(".riskcast", "Folder for everything the installation writes.")
+    keys: str = _setting("", "Folder of keys and passwords. Default: <home>/keys.")
     source: str = _setting("sample", "Where data comes from: sample (bundled), files or live.")
     files: str = _setting("", "Folder of CSV or Parquet files when source is files.")
     sample_shift: str = _setting(
@@ -72,13 +73,16 @@ class Settings:
         "Public key file that models must be signed for. Default: <home>/keys/model-signing.pub.",
     )
     mlflow_user: str = _setting(
-        "", "User at the MLflow server; the password lies in <home>/keys/mlflow-<user>."
+        "", "User at the MLflow server; the password lies in <keys>/mlflow-<user>."
     )
     place: str = _setting(
         "here",
-        "Where a step of a DAG runs: here (subprocess), docker (container) or ecs (Fargate).",
+        "Where a step of a DAG runs: here (subprocess), docker (the runner) or ecs (Fargate).",
     )
-    image: str = _setting("riskcast:latest", "Image of a step's container when place is docker.")
+    runner_url: str = _setting(
+        "http://127.0.0.1:8090",
+        "Address of the runner (riskcast.worker) that steps are sent to when place is docker.",
+    )
     ecs_cluster: str = _setting("", "Cluster of a step's task when place is ecs.")
     ecs_task: str = _setting(
         "riskcast", "Task definitions when place is ecs: <this>-<pipeline>-<step>."
@@ -110,7 +114,7 @@ class Settings:
     inbox_port: str = _setting("8025", "Port of the page that shows the stack's own mails.")
     smtp_port: str = _setting("2525", "Port of the stack's own mail server.")
     api_url: str = _setting(
-        "", "Address of the API as the dashboard reaches it. Default: nginx on this machine."
+        "", "Address of the API as others of the stack reach it. Default: nginx on this machine."
     )
     public_url: str = _setting(
         "", "Address of nginx as readers of mails reach it. Default: nginx on this machine."
@@ -196,7 +200,15 @@ class Settings:
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
             )
-        for name in ("market_url", "fred_url", "api_url", "public_url", "blue_url", "green_url"):
+        for name in (
+            "market_url",
+            "fred_url",
+            "api_url",
+            "public_url",
+            "blue_url",
+            "green_url",
+            "runner_url",
+        ):
             value = getattr(self, name)
             if value and not value.startswith(("http://", "https://")):
                 raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
@@ -349,8 +361,8 @@ class Settings:
 
     @property
     def keys_path(self) -> Path:
-        """Folder of generated secrets, each a 0600 file."""
-        return self.home_path / "keys"
+        """Folder of generated secrets, each a file that only its owner's account reaches."""
+        return Path(self.keys).absolute() if self.keys else self.home_path / "keys"
 
 
 def _check_numbers(given: Mapping[str, str]) -> None:

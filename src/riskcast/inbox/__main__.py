@@ -9,14 +9,14 @@ from pathlib import Path
 
 from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError, SettingsError
-from riskcast.core.settings import LOOPBACK, read_settings
+from riskcast.core.settings import read_settings
 
 LARGEST = 25_000_000  # bytes of one mail, as most providers have it
 PASSWORD = "console"  # noqa: S105, the name of its file, shared with the other pages
 
 
 def main() -> None:
-    """Serve SMTP and the page, on loopback only.
+    """Serve SMTP and the page at the host of the settings.
 
     Raises
     ------
@@ -33,19 +33,22 @@ def main() -> None:
     folder, key = settings.home_path / "inbox", settings.keys_path / PASSWORD
     if not key.exists():
         raise SettingsError(f"{key} is missing; `riskcast up` makes it")
+    # A folder that is there already is taken for a whole Maildir.
+    for name in ("cur", "new", "tmp"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
 
     class Keep(Handler):  # type: ignore[misc]
         def handle_message(self, message: Message) -> None:
             mailbox.Maildir(folder).add(message)
 
     smtp = Controller(
-        Keep(), hostname=LOOPBACK, port=int(settings.smtp_port), data_size_limit=LARGEST
+        Keep(), hostname=settings.host, port=int(settings.smtp_port), data_size_limit=LARGEST
     )
     smtp.start()
     try:
         uvicorn.run(
             create_app(Path(folder), key.read_text().strip()),
-            host=LOOPBACK,
+            host=settings.host,
             port=int(settings.inbox_port),
             access_log=False,
             server_header=False,

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def tally(
-    entries: Iterable[Mapping[str, Any]], product: str, addresses: Mapping[str, str]
+    entries: Iterable[Mapping[str, Any]], product: str, ports: Mapping[str, str]
 ) -> dict[str, Traffic]:
     """Return how each slot fared with the product's requests.
 
@@ -36,8 +36,9 @@ def tally(
     ----------
     entries : iterable of mappings
         Lines of the log.
-    addresses : mapping
-        Address of an upstream to slot.
+    ports : mapping
+        Port of an upstream to slot. Hosts say nothing: the log has numbers where the configuration
+        has names, and a container that is made anew has another number.
     """
     took: dict[str, list[float]] = {slot: [] for slot in SLOTS}
     errors: Counter[str] = Counter()
@@ -46,7 +47,7 @@ def tally(
         if entry["routed"] != product:
             continue
         for address, status, seconds in attempts(entry):
-            slot = addresses.get(address)
+            slot = ports.get(address.rpartition(":")[2])
             if slot is None:
                 continue
             took[slot].append(seconds)

@@ -1,4 +1,8 @@
-"""Parts of nginx.conf that not every site has: https, and UIs of other servers."""
+"""Parts of nginx.conf that not every site has: https, and UIs of other servers.
+
+A server stands in a variable, so that nginx looks its name up when it is asked for, not when nginx
+starts: a page whose server is down is that page's trouble alone.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +79,8 @@ def mlflow_door(server: str) -> str:
             proxy_read_timeout 60s;
             proxy_next_upstream off;
             proxy_intercept_errors off;
-            proxy_pass http://{server};
+            set $to {server};
+            proxy_pass http://$to;
         }}"""
 
 
@@ -93,7 +98,8 @@ def airflow_door(server: str) -> str:
             proxy_read_timeout 60s;
             proxy_next_upstream off;
             proxy_intercept_errors off;
-            proxy_pass http://{server};
+            set $to {server};
+            proxy_pass http://$to;
         }}"""
 
 
@@ -109,7 +115,8 @@ def dashboard_door(server: str, users: Path) -> str:
             proxy_set_header Authorization "";
             proxy_read_timeout 1h;
             proxy_next_upstream off;
-            proxy_pass http://{server};
+            set $to {server};
+            proxy_pass http://$to;
         }}"""
 
 
@@ -129,7 +136,9 @@ def inbox_door(server: str) -> str:
             add_header Strict-Transport-Security $transport_security always;
             add_header Content-Security-Policy $content_policy always;
             proxy_next_upstream off;
-            proxy_pass http://{server}/;
+            rewrite ^/inbox(/.*)$ $1 break;
+            set $to {server};
+            proxy_pass http://$to;
         }}"""
 
 

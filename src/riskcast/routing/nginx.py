@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
@@ -59,6 +60,9 @@ class Site:
         Locations of other servers' pages, from `routing.doors`.
     tls : Tls or None
         The door for https, beside the plain one.
+    resolver : str
+        Name server of servers that are named instead of numbered; they are looked up again every
+        second, since a container that is made anew has another address.
     """
 
     listen: str
@@ -71,6 +75,7 @@ class Site:
     shares: tuple[int, ...] = ()
     doors: tuple[str, ...] = ()
     tls: Tls | None = None
+    resolver: str = ""
 
     def address(self, slot: str) -> str:
         """Return ``host:port`` of a slot."""
@@ -89,8 +94,9 @@ def render(template: str, site: Site) -> str:
     values = {
         "USER": f"user {site.worker};" if site.worker else "",
         "LISTEN": site.listen,
-        "BLUE": site.blue,
-        "GREEN": site.green,
+        "BLUE": f"{site.blue} resolve" if site.resolver else site.blue,
+        "GREEN": f"{site.green} resolve" if site.resolver else site.green,
+        "RESOLVER": f"resolver {site.resolver} valid=1s ipv6=off;" if site.resolver else "",
         "ACTIVE": str(site.active),
         "ACCESS_LOG": str(site.access_log),
         "DOORS": "\n        ".join(site.doors),
@@ -190,8 +196,8 @@ class NginxRouter:
 
     def traffic(self, product: str, since: datetime) -> Mapping[str, Traffic]:
         check_product(product)
-        addresses = {self._site.address(slot): slot for slot in SLOTS}
-        return tally(entries_since(self._site.access_log, since), product, addresses)
+        ports = {self._site.address(slot).rpartition(":")[2]: slot for slot in SLOTS}
+        return tally(entries_since(self._site.access_log, since), product, ports)
 
     def _flag(self, product: str, name: str) -> Path:
         check_product(product)
@@ -278,16 +284,16 @@ def _look(address: str) -> _Seen:
 
 
 def active_folder(settings: Settings) -> Path:
-    """Return where the standalone stack's nginx looks for active colours."""
+    """Return where the stack's nginx looks for active colours."""
     return settings.home_path / "nginx" / "active"
 
 
 def site_of(settings: Settings, *, worker: str = "") -> Site:
-    """Return the site of the standalone stack."""
+    """Return the site of the stack, on this machine unless the settings say where its parts are."""
     return Site(
         listen=f"{settings.host}:{settings.api_port}",
-        blue=f"{LOOPBACK}:{settings.blue_port}",
-        green=f"{LOOPBACK}:{settings.green_port}",
+        blue=urlsplit(settings.blue_url).netloc or f"{LOOPBACK}:{settings.blue_port}",
+        green=urlsplit(settings.green_url).netloc or f"{LOOPBACK}:{settings.green_port}",
         active=active_folder(settings),
         access_log=settings.home_path / "logs" / "nginx-access.log",
         worker=worker,
@@ -297,8 +303,9 @@ def site_of(settings: Settings, *, worker: str = "") -> Site:
 
 
 def nginx_router(settings: Settings) -> NginxRouter:
-    """Return the router of the standalone stack."""
-    return NginxRouter(site_of(settings), f"http://{LOOPBACK}:{settings.api_port}")
+    """Return the router of the stack."""
+    door = settings.api_url or f"http://{LOOPBACK}:{settings.api_port}"
+    return NginxRouter(site_of(settings), door.rstrip("/"))
 
 
 def _health(product: str) -> str:

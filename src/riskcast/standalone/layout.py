@@ -37,6 +37,7 @@ class Layout:
     """
 
     home: Path
+    kept: Path | None = None  # folder of secrets; None for the one below home
 
     def __post_init__(self) -> None:
         if odd := sorted(set(re.findall(r"[^\w./@+~=,-]", str(self.home)))):
@@ -47,7 +48,7 @@ class Layout:
 
     @classmethod
     def of(cls, settings: Settings) -> Layout:
-        return cls(settings.home_path)
+        return cls(settings.home_path, settings.keys_path)
 
     @property
     def run(self) -> Path:
@@ -64,7 +65,7 @@ class Layout:
 
     @property
     def keys(self) -> Path:
-        return self.home / "keys"
+        return self.kept or self.home / "keys"
 
     @property
     def artifacts(self) -> Path:

@@ -11,6 +11,7 @@ import sys
 from base64 import b64encode
 from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError, StackError
@@ -55,8 +56,9 @@ def _ask(
     password = mlflow_password(Layout.of(settings), MLFLOW_ADMIN)
     login = b64encode(f"{MLFLOW_ADMIN}:{password}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
-    connection = HTTPConnection(LOOPBACK, int(settings.mlflow_port), timeout=30)
-    path = f"{MLFLOW_PATH}/api/2.0/mlflow/users/{what}"
+    server = urlsplit(settings.mlflow or f"http://{LOOPBACK}:{settings.mlflow_port}{MLFLOW_PATH}")
+    connection = HTTPConnection(server.hostname or "", server.port, timeout=30)
+    path = f"{server.path}/api/2.0/mlflow/users/{what}"
     try:
         connection.request(method, path, json.dumps(body), headers)
         answer = connection.getresponse()

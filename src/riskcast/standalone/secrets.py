@@ -23,10 +23,10 @@ def fernet_key() -> str:
 
 def secret(folder: Path, name: str, make: Callable[[], str] = password) -> str:
     """Return the secret of that name, made on first use."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
     path = folder / name
     if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         write_private(path, make())
     return path.read_text().strip()
 

@@ -1,0 +1,172 @@
+"""The stack in containers: its secrets, and docker-compose started and stopped as one command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from riskcast.core.clock import seconds
+from riskcast.core.errors import StackError
+from riskcast.core.settings import LOOPBACK, Settings
+from riskcast.standalone.layout import (
+    AIRFLOW_PATH,
+    MLFLOW_ADMIN,
+    MLFLOW_PATH,
+    MLFLOW_READER,
+    Layout,
+    airflow_password_file,
+    mlflow_password,
+    repository,
+)
+from riskcast.standalone.postgres import DATABASES
+from riskcast.standalone.secrets import CONSOLE, fernet_key, secret, write_private
+
+FOLDER = "secrets"
+RUNNER = "runner"
+UP_SECONDS = 900.0
+Progress = Callable[[str, str, float], None]
+
+
+def secrets_folder() -> Path:
+    """Return the checkout's folder of secrets, which docker-compose.yml names."""
+    return repository() / FOLDER
+
+
+def make_secrets(settings: Settings, folder: Path) -> Path:
+    """Make every secret of the compose project that is not there yet; return the folder.
+
+    The folder is its owner's alone. The files in it are readable to all, since each is mounted
+    alone into the containers that need it, whose account is another than the owner's.
+
+    Raises
+    ------
+    SettingsError
+        If the file of API keys cannot be read.
+    """
+    # Imported here: the API's own packages are needed for this one call.
+    from riskcast.registry.signature import ensure_key
+    from riskcast.serving.auth import ensure_admin_key, ensure_api_key
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    settings = replace(settings, keys=str(folder))
+    layout = Layout.of(settings)
+    ensure_api_key(settings)
+    ensure_admin_key(settings)
+    ensure_key(folder)
+    for name in ("postgres", *(f"postgres-{database}" for database in DATABASES)):
+        secret(folder, name)
+    write_private(folder / "redis-url", f"redis://:{secret(folder, 'redis')}@redis:6379/0\n")
+    for user in (MLFLOW_ADMIN, MLFLOW_READER):
+        mlflow_password(layout, user)
+    for name in ("mlflow-session", "airflow-api", "airflow-jwt", CONSOLE, RUNNER):
+        secret(folder, name)
+    for name in ("mlflow-webhooks", "airflow-fernet"):
+        secret(folder, name, fernet_key)
+    airflow_password_file(layout)
+    for path in folder.iterdir():
+        path.chmod(0o444)
+    return folder
+
+
+def client(settings: Settings) -> Settings:
+    """Return the settings of a client on this machine: everything through nginx's one port."""
+    door = f"http://{LOOPBACK}:{settings.api_port}"
+    return replace(
+        settings,
+        keys=str(secrets_folder()),
+        api_url=door,
+        mlflow=f"{door}{MLFLOW_PATH}",
+        mlflow_user=MLFLOW_ADMIN,
+    )
+
+
+def airflow_door(settings: Settings) -> tuple[str, str]:
+    """Return where clients of this machine reach Airflow, and the password of its admin."""
+    users = json.loads((secrets_folder() / "airflow-users.json").read_text())
+    return f"http://{LOOPBACK}:{settings.api_port}{AIRFLOW_PATH}", str(users["admin"])
+
+
+def compose(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run docker-compose on the project and return what it said.
+
+    Raises
+    ------
+    StackError
+        If there is no docker-compose, or, with `check`, it fails.
+    """
+    command = (*_program(), *arguments)
+    ran = subprocess.run(
+        command, cwd=repository(), capture_output=True, text=True, check=False, env=_environment()
+    )
+    if check and ran.returncode:
+        said = "\n  ".join(("", *ran.stderr.strip().splitlines()[-12:]))
+        raise StackError(f"{' '.join(command)} ended with {ran.returncode}:{said}")
+    return ran
+
+
+def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] = ()) -> None:
+    """Start the project and wait until every container is healthy or, if it prepares, has ended.
+
+    Raises
+    ------
+    StackError
+        If an image is missing, or a container does not become healthy in time.
+    """
+    make_secrets(settings, secrets_folder())
+    begun = seconds()
+    chosen = [part for name in profiles for part in ("--profile", name)]
+    # Itself it waits for what others need, not for what nobody needs.
+    compose(*chosen, "up", "--detach", "--no-build")
+    waiting = set(services(*chosen))
+    while waiting:
+        for name in sorted(waiting):
+            state = container_state(name)
+            if state in ("healthy", "exited 0"):
+                waiting.discard(name)
+                progress(name, "healthy", seconds() - begun)
+            elif state.startswith("exited") or seconds() - begun > UP_SECONDS:
+                last = compose("logs", "--no-color", "--tail=8", name, check=False).stdout
+                raise StackError(f"{name} is {state} after {seconds() - begun:.0f} s:\n{last}")
+
+
+def compose_down(*, volumes: bool = False) -> None:
+    """Stop the project and remove its containers and networks, its data only when asked to."""
+    compose("--profile", "full", "down", *(("--volumes",) if volumes else ()))
+
+
+def services(*profile: str) -> list[str]:
+    """Return the names of the services of a profile."""
+    return compose(*profile, "config", "--services").stdout.split()
+
+
+def container_state(service: str) -> str:
+    """Return what Docker says of a service: its health, or ``exited <status>``, or ``missing``."""
+    name = compose("ps", "--all", "--quiet", service, check=False).stdout.strip()
+    if not name:
+        return "missing"
+    shown = "{{.State.Status}} {{.State.ExitCode}} {{with .State.Health}}{{.Status}}{{end}}"
+    ran = subprocess.run(
+        ("docker", "inspect", "--format", shown, name), capture_output=True, text=True, check=False
+    )
+    status, code, health = (*ran.stdout.split(), "", "", "")[:3]
+    return f"exited {code}" if status == "exited" else health or status or "missing"
+
+
+def _program() -> tuple[str, ...]:
+    """Return docker-compose 1 where there is one, else Docker's own plugin."""
+    if shutil.which("docker-compose"):
+        return ("docker-compose",)
+    if shutil.which("docker"):
+        return ("docker", "compose")
+    raise StackError("there is no docker-compose on this machine; `riskcast up` needs none")
+
+
+def _environment() -> dict[str, str]:
+    # Its own name, so that two checkouts do not take each other's volumes for theirs.
+    return {"COMPOSE_PROJECT_NAME": "riskcast", **os.environ}

@@ -1,0 +1,1 @@
+"""Takes requests for steps and runs each as a child: what place `docker` sends steps to."""
