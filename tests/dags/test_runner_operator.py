@@ -15,7 +15,11 @@ import pendulum
 import pytest
 from airflow.exceptions import AirflowException
 
+from riskcast.core.clock import wall
+from riskcast.core.errors import LakeError
+from riskcast.core.settings import read_settings
 from riskcast.pipelines import MARKET_DAILY
+from riskcast.runner import write_failure
 from riskcast_airflow.dag import build_dag
 
 START, END = pendulum.datetime(2018, 12, 28, 22, 5), pendulum.datetime(2018, 12, 31, 22, 5)
@@ -62,6 +66,14 @@ def runner(monkeypatch, tmp_path, request):
     server.wait()
 
 
+def context():
+    """What Airflow tells a task of itself."""
+    task = SimpleNamespace(
+        dag_id="market_daily", task_id="features", map_index=-1, start_date=wall()
+    )
+    return {"ti": task, "run_id": "scheduled__1"}
+
+
 def prepared(step: str, **params: str):
     """The step's operator, rendered as Airflow renders it."""
     dag = build_dag(MARKET_DAILY, None)
@@ -80,7 +92,7 @@ def prepared(step: str, **params: str):
 
 def test_the_task_shows_the_log_of_the_step_and_ends_with_it(runner, caplog):
     with caplog.at_level("INFO"):
-        prepared("features").execute({})
+        prepared("features").execute(context())
     assert (
         "run market_daily features --start 2018-12-28T22:05:00+00:00 "
         "--end 2018-12-31T22:05:00+00:00 --run-id=scheduled__1 --no-backfill"
@@ -91,18 +103,27 @@ def test_the_task_shows_the_log_of_the_step_and_ends_with_it(runner, caplog):
 @pytest.mark.parametrize("runner", [("0", "3")], indirect=True)
 def test_a_step_that_fails_fails_the_task_with_its_exit_code(runner):
     with pytest.raises(AirflowException, match="exit code 3"):
-        prepared("features").execute({})
+        prepared("features").execute(context())
+
+
+@pytest.mark.parametrize("runner", [("2", "3")], indirect=True)
+def test_a_step_that_named_its_error_fails_the_task_with_it(runner):
+    asked = context()
+    error = LakeError("the disk is full")
+    write_failure(read_settings(), "market_daily", "scheduled__1", "features", error)
+    with pytest.raises(AirflowException, match=r"\[lake\] the disk is full"):
+        prepared("features").execute(asked)
 
 
 @pytest.mark.parametrize("runner", [("3", "0")], indirect=True)
 def test_a_task_begun_anew_finds_the_step_that_runs(runner, caplog):
     first = prepared("features")
-    lost = threading.Thread(target=lambda: first.execute({}), daemon=True)
+    lost = threading.Thread(target=lambda: first.execute(context()), daemon=True)
     lost.start()
     while not first.begun:
         time.sleep(0.05)
     with caplog.at_level("INFO"):
-        prepared("features").execute({})
+        prepared("features").execute(context())
     assert "found running, begun by an earlier attempt" in caplog.text
     lost.join(10)
 
@@ -114,7 +135,7 @@ def test_killing_the_task_ends_the_step(runner):
 
     def execute() -> None:
         try:
-            task.execute({})
+            task.execute(context())
         except AirflowException as error:
             outcome.append(str(error))
 
@@ -133,4 +154,4 @@ def test_a_runner_that_is_gone_fails_the_task(runner, monkeypatch):
     task = prepared("features")
     threading.Timer(1.5, runner.kill).start()
     with pytest.raises(AirflowException, match="does not answer"):
-        task.execute({})
+        task.execute(context())
