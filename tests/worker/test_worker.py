@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskcast.pipelines import pipeline
 from riskcast.standalone.launch import seen
 from riskcast.worker.app import Asked
-from riskcast.worker.runs import Run, Runs, read_log
+from riskcast.worker.runs import Run, Runs, read_log, run_id
 
 ASKED = {
     "pipeline": "market_daily",
@@ -134,6 +135,7 @@ def test_nobody_without_the_token_runs_or_sees_anything(runner, token):
     [
         {"pipeline": "no_such"},
         {"step": "no_such"},
+        {"member": "no_such"},
         {"start": "2018-12-31T22:05:00"},
         {"start": ASKED["end"]},
         {"params": {"anything": "x"}},
@@ -145,6 +147,15 @@ def test_nobody_without_the_token_runs_or_sees_anything(runner, token):
 )
 def test_what_is_no_step_with_a_window_is_refused(client, changed):
     assert client.post("/runs", json={**ASKED, **changed}).status_code == 422
+
+
+def test_members_of_a_step_run_side_by_side_under_names_of_their_own():
+    walk = {**ASKED, "pipeline": "train_daily_risk", "step": "walk"}
+    members = pipeline("train_daily_risk").step("walk").over
+    asked = [Asked.model_validate({**walk, "member": member}) for member in members]
+    assert [a.command()[-4:-2] for a in asked] == [("--member", member) for member in members]
+    names = {run_id(a.pipeline, a.step, a.run_id, a.member) for a in asked}
+    assert len(names) == len(members) > 1
 
 
 @given(st.text(max_size=40))
