@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from riskcast.cli.cloud import declared
 from riskcast.core.errors import ContractBroken, DeclarationError, TableMissing
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
@@ -187,6 +189,8 @@ def test_training_steps_read_their_features_through_feast(home):
     }
     names = ("evaluate", "gate", "register")
     assert reads == {(name, FEATURES_DAILY.name) for name in names}
+    roles = json.loads(declared())["tasks"]  # on AWS a step may read what it declares, no more
+    assert all("published" in roles[f"{TRAIN_DAILY_RISK.name}-{name}"]["reads"] for name in names)
     lake = lake_of(HISTORY)
     ports = Ports(home, lake=lake)
     window = Window(ALWAYS.start, HISTORY["known_at"][60])

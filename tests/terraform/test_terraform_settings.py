@@ -98,10 +98,11 @@ def test_every_dag_renders_for_ecs_and_every_task_has_its_definition(monkeypatch
         for task in build_dag(pipeline, None).tasks:
             operator = getattr(task, "operator_class", type(task)).__name__
             assert operator == "EcsRunTaskOperator", f"{pipeline.name}.{task.task_id}: {operator}"
-            family = task.task_definition.removeprefix("riskcast-test-")
+            given = task.partial_kwargs if task.is_mapped else vars(task)
+            family = given["task_definition"].removeprefix("riskcast-test-")
             assert family in tasks, f"Terraform defines no task {family}"
-            assert task.cluster == "riskcast-test"
-            vpc = task.network_configuration["awsvpcConfiguration"]
+            assert given["cluster"] == "riskcast-test"
+            vpc = given["network_configuration"]["awsvpcConfiguration"]
             assert vpc["assignPublicIp"] == "DISABLED" and len(vpc["subnets"]) == 2
             rendered += 1
     assert rendered == sum(len(pipeline.steps) for pipeline in PIPELINES.values())

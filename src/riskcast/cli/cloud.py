@@ -113,7 +113,7 @@ def _task(pipeline: Pipeline, step: Step) -> dict[str, Any]:
     writes = [table.path for table in (*step.writes, *step.commits)]
     if WHOLE_LAKE in step.uses:
         reads += [table.path for table in TABLES.values()]
-    if step.run in PUBLISHED_READERS:
+    if step.run in PUBLISHED_READERS or any(read.retrieved for read in step.reads):
         reads.append(PUBLISHED)
     if step.run in PUBLISHERS:
         writes.append(PUBLISHED)
