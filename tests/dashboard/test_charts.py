@@ -93,3 +93,36 @@ def test_the_timeline_tells_who_and_why():
     (line,) = charts.timeline(ledger).data
     assert list(line.y) == ["2", "1"]
     assert list(line.customdata[1]) == ["guardrail", "loss doubled"]
+
+
+def test_coverage_names_its_levels_and_keeps_what_chance_explains_within_reason():
+    table = pl.DataFrame(
+        {"level": [50, 95], "promised": [50.0, 95.0], "gate": [None, 94.0], "since": [10.0, 20.0],
+         "spread": [69.0, 30.0], "sessions": [10, 10]}
+    )  # fmt: skip
+    figure = charts.coverage(table)
+    promised = figure.data[0]
+    assert list(promised.x) == ["50%", "95%"]
+    assert list(promised.error_y.array) == [50.0, 5.0]
+    assert list(promised.error_y.arrayminus) == [50.0, 30.0]
+    assert figure.layout.xaxis.type == "category"
+
+
+def test_reliability_has_the_diagonal_and_a_symbol_for_each_regime():
+    table = pl.DataFrame(
+        {"regime": ["calm", "risk_off"], "said": [0.2, 0.7], "came": [0.1, 0.9],
+         "sessions": [10, 12]}
+    )  # fmt: skip
+    diagonal, *regimes = charts.reliability(table).data
+    assert list(diagonal.x) == list(diagonal.y) == [0, 100]
+    assert len({each.marker.symbol for each in regimes}) == 3
+    assert list(regimes[2].x) == [70.0]
+
+
+def test_probabilities_along_time_add_up():
+    rows = pl.DataFrame(
+        {"date": [date(2018, 12, 28), date(2018, 12, 31)], "p_calm": [0.2, 0.1],
+         "p_transition": [0.3, 0.2], "p_risk_off": [0.5, 0.7]}
+    )  # fmt: skip
+    bars = charts.probabilities_along(rows).data
+    assert [sum(each) for each in zip(*(bar.y for bar in bars), strict=True)] == [100.0, 100.0]

@@ -228,8 +228,10 @@ def test_each_pipeline_says_when_it_last_wrote(filled):
     table = data.pipelines(filled)
     assert table["pipeline"].to_list() == list(PIPELINES)
     row = table.row(by_predicate=pl.col("pipeline") == "market_daily", named=True)
-    assert row["last written"] in (PREDICTIONS_DAILY.name, LABELS_DAILY.name)
-    assert row["known up to"] == known(DAYS[-1])
+    assert row["last wrote"] in (PREDICTIONS_DAILY.name, LABELS_DAILY.name)
+    assert row["known up to, UTC"] == f"{known(DAYS[-1]):%Y-%m-%d %H:%M}"
+    monitor = table.row(by_predicate=pl.col("pipeline") == "monitor", named=True)
+    assert monitor["runs on"] == "event of features_daily"
 
 
 def test_a_table_older_than_it_may_be_is_called_stale(filled, monkeypatch):

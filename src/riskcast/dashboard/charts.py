@@ -150,9 +150,10 @@ def probabilities_along(published: pl.DataFrame) -> go.Figure:
                 "pattern": {"shape": pattern, "fillmode": "overlay", "fgopacity": 0.35},
             },
         )
-    figure.update_layout(barmode="stack", bargap=0.05)
+    _dressed(figure, "percent", 320)
+    figure.update_layout(barmode="stack", bargap=0.05, legend={"traceorder": "normal"})
     figure.update_yaxes(range=[0, 100])
-    return _dressed(figure, "percent", 320)
+    return figure.update_xaxes(rangebreaks=[{"bounds": ["sat", "mon"]}])
 
 
 def reliability(table: pl.DataFrame) -> go.Figure:
@@ -200,20 +201,26 @@ def coverage(table: pl.DataFrame) -> go.Figure:
         Columns level, promised, gate, since, spread (percent; spread is half a 95% range).
     """
     levels = [f"{level}%" for level in table["level"]]
+    chance = {
+        "array": table.select(pl.min_horizontal(100 - pl.col("promised"), "spread"))[
+            :, 0
+        ].to_list(),
+        "arrayminus": table.select(pl.min_horizontal("promised", "spread"))[:, 0].to_list(),
+    }
     figure = go.Figure()
-    for name, colour, pattern in (
-        ("promised", GREY, ""),
-        ("gate", BLUE, "/"),
-        ("since", GREEN, ""),
+    for name, said, colour, pattern in (
+        ("promised", "promised, with what chance explains", GREY, ""),
+        ("gate", "at the gate", BLUE, "/"),
+        ("since", "published since", GREEN, "x"),
     ):
-        error = {"type": "data", "array": table["spread"].to_list()} if name == "since" else None
         figure.add_bar(
             x=levels,
             y=table[name].to_list(),
-            name={"gate": "at the gate", "since": "published since"}.get(name, name),
+            name=said,
             marker={"color": colour, "pattern": {"shape": pattern}},
-            error_y=error,
+            error_y={"type": "data", **chance} if name == "promised" else None,
         )
+    figure.update_xaxes(type="category")
     figure.update_layout(barmode="group")
     figure.update_yaxes(range=[0, 105])
     return _dressed(figure, "outcomes inside, percent", 360)
@@ -276,19 +283,23 @@ def heat(health: pl.DataFrame) -> go.Figure:
         "at", index="subject", values="level", aggregate_function="max", sort_columns=True
     )
     looks = [column for column in grid.columns if column != "subject"]
+    shades = ("#DCEBF5", ORANGE, RED)
     figure = go.Figure(
         go.Heatmap(
-            x=looks,
+            x=[look[:16] for look in looks],
             y=grid["subject"].to_list(),
             z=grid.select(looks).to_numpy(),
             zmin=0,
             zmax=1,
-            colorscale=[(0, "#DCEBF5"), (0.5, ORANGE), (1, RED)],
+            colorscale=[(k / 3, shades[n]) for n in range(3) for k in (n, n + 1)],
             xgap=1,
             ygap=1,
-            colorbar={"tickvals": [0, 0.5, 1], "ticktext": list(VERDICTS)},
+            colorbar={"tickvals": [1 / 6, 1 / 2, 5 / 6], "ticktext": list(VERDICTS)},
         )
     )
+    # A session is a place in a row, not on a clock: one alone must not show microseconds.
+    figure.update_xaxes(type="category", nticks=8)
+    figure.update_yaxes(type="category")
     return _dressed(figure, "", 160 + 18 * grid.height)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -134,41 +133,27 @@ def coverage(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
 
 
 def pipelines(lake: Lake) -> pl.DataFrame:
-    """For each pipeline that writes tables: what it runs on, and when its tables were last written.
+    """For each pipeline: what it runs on, and which table it writes was last written when.
 
-    By the tables themselves, so that it holds wherever steps run. A table that several pipelines
-    write counts for the first of them.
+    By the tables themselves, so that it holds wherever steps run; a table may have several
+    writers.
     """
-    rows, seen = [], set[str]()
+    rows = []
     for each in PIPELINES.values():
-        written = [t for step in each.steps for t in (*step.writes, *step.commits)]
-        own = [t for t in dict.fromkeys(written) if t.name not in seen]
-        seen |= {t.name for t in own}
-        stamps = [(table.name, *_newest(lake, table)) for table in own]
-        last = max((s for s in stamps if s[1] is not None), key=lambda s: s[1], default=None)  # type: ignore[arg-type, return-value]
-        runs = each.schedule.removeprefix("@").replace("_", " ") or " or ".join(
-            f"event of {name}" for name in each.on
-        )
-        rows.append(
-            (
-                each.name,
-                runs or "by hand",
-                len(own),
-                *((last[0], last[1], last[2]) if last else [None] * 3),
-            )
-        )
-    names = ("pipeline", "runs on", "tables", "last written", "at", "known up to")
-    instant = pl.Datetime("us", "UTC")
-    kinds = (pl.String, pl.String, pl.Int64, pl.String, instant, instant)
-    return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
+        written = {t.name: t for step in each.steps for t in (*step.writes, *step.commits)}
+        stamps = [(*_newest(lake, table), name) for name, table in written.items()]
+        at, known, name = max((s for s in stamps if s[0]), default=("", "", ""))
+        events = " or ".join(f"event of {name}" for name in each.on)
+        runs = ", ".join(filter(None, (each.schedule.strip("@").replace("_", " "), events)))
+        rows.append((each.name, runs or "by hand", name, at, known))
+    names = ("pipeline", "runs on", "last wrote", "at, UTC", "known up to, UTC")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
 
-def _newest(lake: Lake, table: Table) -> tuple[datetime | None, datetime | None]:
-    """Return when a table was last written and up to when its rows are known."""
-    rows = lake.read(table)
-    if rows.is_empty():
-        return None, None
-    return rows["ingested_at"].max(), rows["known_at"].max()  # type: ignore[return-value]
+def _newest(lake: Lake, table: Table) -> tuple[str, str]:
+    """Return when a table was last written and up to when its rows are known, empty if never."""
+    at, known = lake.read(table).select(pl.col("ingested_at", "known_at").max()).row(0)
+    return ("", "") if at is None else (f"{at:%Y-%m-%d %H:%M}", f"{known:%Y-%m-%d %H:%M}")
 
 
 def walked(lake: Lake, product: Product, symbol: str) -> pl.DataFrame:

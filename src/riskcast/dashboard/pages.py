@@ -207,8 +207,8 @@ def calibration() -> None:
         "Coverage of the intervals",
         charts.coverage(covered),
         covered,
-        "The bar of what was published since has the range that chance alone explains 19 times "
-        "in 20, wide while forecasts are few.",
+        "The line on what was promised is the range that chance alone explains 19 times in 20: "
+        "wide while forecasts are few. What was published since should end within it.",
     )
     reliable = data.reliability(rows)
     shown.chart(
@@ -226,7 +226,7 @@ def health() -> None:
     st.subheader("Freshness")
     st.dataframe(table.to_pandas(), hide_index=True, width="stretch")
     st.subheader("Pipelines")
-    shown.small("When each last wrote one of its tables; runs and their logs are in Airflow.")
+    shown.small("Which of its tables was last written; runs and their logs are in Airflow.")
     st.dataframe(_read("pipelines").to_pandas(), hide_index=True, width="stretch")
     rows = _read("health")
     if rows.is_empty():

@@ -97,7 +97,7 @@ def digest_letter(mine: pl.DataFrame, labels: pl.DataFrame, fresh: pl.DataFrame)
         "verdict", "check", "subject"
     )
     alarms = wrong.filter(pl.col("verdict") == "alarm").height
-    todo = f"{alarms} alarms, see below" if alarms else "no action needed"
+    todo = f"{alarms} alarm{'s' if alarms > 1 else ''}, see below" if alarms else "no action needed"
     decision = f"{row['symbol']} {row['date']}: {100 * row['rv_5d_hat']:.1f}% in 5 sessions, {todo}"
     why = (
         f"80% interval {100 * row['lo_80']:.1f} to {100 * row['hi_80']:.1f}%; most likely "
