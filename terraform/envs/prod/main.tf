@@ -24,6 +24,7 @@ module "riskcast" {
   budget_usd         = 1200
   paused             = var.paused
   github_repository  = var.github_repository
+  github_environment = "prod"
   spark              = { cores = 16, memory_gib = 64 }
   kept_days          = { objects = 365, backups = 35, logs = 731 }
 }
