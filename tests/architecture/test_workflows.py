@@ -87,7 +87,8 @@ def test_terraform_is_given_every_variable_of_an_environment_that_has_no_default
 def changelog(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
     (tmp_path / "CHANGELOG.md").write_text(
-        "# Changelog\n\n## Unreleased\n\n- later\n\n## 1.2.0 (2026-11-21)\n\n- this\n\n## 1.1.0\n\n- old\n"
+        "# Changelog\n\n## Unreleased\n\n- later\n\n## 1.2.0 (2026-11-21)\n\n- this\n\n"
+        "## 1.1.0\n\n- old\n"
     )
     script = ROOT / ".github" / "scripts" / "notes.sh"
 
