@@ -53,7 +53,9 @@ def _post(mail: Mail) -> None:
     try:
         settings = read_settings()
         if not settings.mails:
-            log.warning("no mail server is set (RISKCAST_MAIL_HOST); not sent: %s", mail.subject)
+            log.warning(
+                "no mail server is set (RISKCAST_MAIL_HOST or _BY); not sent: %s", mail.subject
+            )
             return
         send(settings, mail)
     except RiskcastError:

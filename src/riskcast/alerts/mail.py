@@ -1,4 +1,4 @@
-"""A mail and its sending over SMTP. What a mail says is `alerts.letters`."""
+"""A mail and its sending, over SMTP or by Amazon SES. What a mail says is `alerts.letters`."""
 
 from __future__ import annotations
 
@@ -100,9 +100,35 @@ def send(settings: Settings, mail: Mail) -> str:
     MailFailed
         If the server cannot be reached, refuses the login or refuses a recipient.
     """
-    if not settings.mail_host:
-        raise SettingsError("no mail server; set RISKCAST_MAIL_HOST, or check `settings.mails`")
+    if not settings.mails:
+        raise SettingsError(
+            "no mail server; set RISKCAST_MAIL_HOST or RISKCAST_MAIL_BY=ses, or check "
+            "`settings.mails`"
+        )
     message = compose(settings, mail)
+    if settings.mail_by == "ses":
+        return _send_by_ses(message)
+    _send_by_smtp(settings, mail, message)
+    return str(message["Message-ID"])
+
+
+def _send_by_ses(message: EmailMessage) -> str:
+    """Hand the message as it is to SES v2; return the Message-ID that SES gives it."""
+    # Imported here: paid for only where SES is used.
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        taken = boto3.client("sesv2").send_email(Content={"Raw": {"Data": message.as_bytes()}})
+    except (BotoCoreError, ClientError) as error:
+        raise MailFailed(
+            f"{str(message['Subject'])!r} was not taken by SES: {error}; see ses:SendRawEmail of "
+            f"the role, the verified sender {message['From']}, AWS_DEFAULT_REGION"
+        ) from error
+    return str(taken["MessageId"])
+
+
+def _send_by_smtp(settings: Settings, mail: Mail, message: EmailMessage) -> None:
     where = f"{settings.mail_host}:{settings.mail_port}"
     try:
         with _connect(settings) as server:
@@ -113,7 +139,6 @@ def send(settings: Settings, mail: Mail) -> str:
         raise MailFailed(f"{mail.subject!r} was not taken by {where}: {error}") from error
     if refused:
         raise MailFailed(f"{mail.subject!r}: {where} refused {sorted(refused)}; the others have it")
-    return str(message["Message-ID"])
 
 
 def _connect(settings: Settings) -> smtplib.SMTP:

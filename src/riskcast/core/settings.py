@@ -28,6 +28,7 @@ NUMBERS = (
     "rollout_max_divergence",
 )
 MAIL_TLS = ("starttls", "tls", "none")
+MAILERS = ("smtp", "ses")
 
 
 def _setting(default: str, doc: str) -> str:
@@ -160,7 +161,10 @@ class Settings:
     limit_rmse: str = _setting("0.2", "Share by which realised RMSE may exceed what was promised.")
     cool_down: str = _setting("20", "Sessions after a retraining or rollback before the next.")
     retrains: str = _setting("4", "Retrainings a year that drift may ask for.")
-    mail_host: str = _setting("", "SMTP server of mails, SES's included. Empty: no mail is sent.")
+    mail_by: str = _setting(
+        "smtp", "What sends mails: smtp, or ses (the API of Amazon SES, by the role's permission)."
+    )
+    mail_host: str = _setting("", "SMTP server of mails. Empty, with smtp: no mail is sent.")
     mail_port: str = _setting("587", "Port of the SMTP server.")
     mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")
     mail_ca: str = _setting("", "File of certificates to trust instead of the system's.")
@@ -178,6 +182,7 @@ class Settings:
             ("regimes", REGIMES),
             ("approval", APPROVALS),
             ("mail_tls", MAIL_TLS),
+            ("mail_by", MAILERS),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -237,8 +242,13 @@ class Settings:
             raise SettingsError("RISKCAST_PLACE=ecs needs RISKCAST_LAKE=s3://bucket/prefix")
 
     def _check_mail(self) -> None:
-        if self.mail_host and not self.mail_to:
-            raise SettingsError("RISKCAST_MAIL_HOST needs RISKCAST_MAIL_TO=<addresses>")
+        if self.mails and not self.mail_to:
+            name = "MAIL_BY=ses" if self.mail_by == "ses" else "MAIL_HOST"
+            raise SettingsError(f"{PREFIX}{name} needs RISKCAST_MAIL_TO=<addresses>")
+        if self.mail_by == "ses" and self.mail_host:
+            raise SettingsError(
+                "RISKCAST_MAIL_BY=ses uses no RISKCAST_MAIL_HOST; unset one"
+            )
         if self.mail_user and not self.mail_password_file:
             raise SettingsError("RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=<file>")
         if self.mail_user and self.mail_tls == "none" and self.mail_host != LOOPBACK:
@@ -266,7 +276,7 @@ class Settings:
     @property
     def mails(self) -> bool:
         """Whether mails are sent at all."""
-        return bool(self.mail_host)
+        return bool(self.mail_host) or self.mail_by == "ses"
 
     @property
     def mail_recipients(self) -> tuple[str, ...]:

@@ -148,7 +148,7 @@ def connected(settings: Settings) -> Settings:
     if not settings.mlflow:
         url = f"http://{LOOPBACK}:{settings.mlflow_port}{MLFLOW_PATH}"
         settings = replace(settings, mlflow=url, mlflow_user=MLFLOW_ADMIN)
-    if not settings.mail_host:  # mails go to the stack's own inbox
+    if not settings.mails:  # mails go to the stack's own inbox
         settings = replace(
             settings,
             mail_host=LOOPBACK,
