@@ -23,7 +23,7 @@ WHEN = {
     "MoveTraffic": lambda t: "traffic" in t["services"],
     "SeeTraffic": lambda t: "traffic" in t["services"],
     "SeeWhoServes": lambda t: "slot" in t["services"],
-    "SendMails": lambda t: True,
+    "SendMails": lambda t: "mail" in t["services"],
     "KeepArtifacts": lambda t: "artifacts" in t["services"],
     "ListArtifacts": lambda t: "artifacts" in t["services"],
 }

@@ -246,9 +246,7 @@ class Settings:
             name = "MAIL_BY=ses" if self.mail_by == "ses" else "MAIL_HOST"
             raise SettingsError(f"{PREFIX}{name} needs RISKCAST_MAIL_TO=<addresses>")
         if self.mail_by == "ses" and self.mail_host:
-            raise SettingsError(
-                "RISKCAST_MAIL_BY=ses uses no RISKCAST_MAIL_HOST; unset one"
-            )
+            raise SettingsError("RISKCAST_MAIL_BY=ses uses no RISKCAST_MAIL_HOST; unset one")
         if self.mail_user and not self.mail_password_file:
             raise SettingsError("RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=<file>")
         if self.mail_user and self.mail_tls == "none" and self.mail_host != LOOPBACK:
