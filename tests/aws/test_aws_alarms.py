@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import polars as pl
 import pytest
+from moto.cloudwatch.models import cloudwatch_backends
+from tests.aws.fargate import ACCOUNT, REGION
 from tests.terraform.hcl import TERRAFORM
 
 from riskcast.core.settings import Settings
@@ -38,6 +40,7 @@ def alarm(name):
 
 @pytest.fixture(scope="module")
 def topic(cloud):
+    cloudwatch_backends[ACCOUNT][REGION].reset()  # what a session has published is another's
     made = boto3.client("sns").create_topic(Name="alarms")["TopicArn"]
     cloudwatch = boto3.client("cloudwatch")
     for name, above in (("forecast-stale", FORECAST_HOURS), ("drift", 0)):

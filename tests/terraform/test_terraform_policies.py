@@ -18,7 +18,7 @@ from tests.terraform.hcl import TERRAFORM, as_list, folders, plain, read
 ROOT = TERRAFORM.parent
 # What clients call that is no method of theirs by name.
 OTHERWISE = {("dynamodb", "batch_writer"): {"dynamodb:BatchWriteItem"}}
-PREFIX = {"elbv2": "elasticloadbalancing"}
+PREFIX = {"elbv2": "elasticloadbalancing", "sesv2": "ses"}
 # Delta Lake and Arrow reach S3 without boto3.
 LAKE = {
     "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket",
