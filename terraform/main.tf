@@ -163,6 +163,7 @@ module "orchestrator" {
   lake_bucket_arn        = module.storage.bucket_arns["lake"]
   data_key_arn           = module.secrets.data_key_arn
   alarm_topic_arn        = module.monitoring.alarm_topic_arn
+  mail_identity_arn      = var.mail_identity_arn
   settings               = local.dag_settings
 }
 

@@ -3,8 +3,8 @@ output "settings" {
   value = {
     step    = merge(local.step_settings, { RISKCAST_HOME = "/var/lib/riskcast" })
     dag     = local.dag_settings
-    blue    = merge(local.common_settings, { RISKCAST_HOME = "/var/lib/riskcast", RISKCAST_SLOT = "blue", RISKCAST_HOST = "0.0.0.0" })
-    green   = merge(local.common_settings, { RISKCAST_HOME = "/var/lib/riskcast", RISKCAST_SLOT = "green", RISKCAST_HOST = "0.0.0.0" })
+    blue    = merge(local.common_settings, module.serving.router_settings, { RISKCAST_HOME = "/var/lib/riskcast", RISKCAST_SLOT = "blue", RISKCAST_HOST = "0.0.0.0" })
+    green   = merge(local.common_settings, module.serving.router_settings, { RISKCAST_HOME = "/var/lib/riskcast", RISKCAST_SLOT = "green", RISKCAST_HOST = "0.0.0.0" })
     rollout = merge(local.common_settings, module.serving.router_settings, { RISKCAST_HOME = "/var/lib/riskcast" })
     move    = merge(local.step_settings, var.deployment == "weighted" ? module.serving.router_settings : {}, { RISKCAST_HOME = "/var/lib/riskcast" })
   }

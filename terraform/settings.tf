@@ -9,13 +9,19 @@ locals {
     RISKCAST_MLFLOW = local.mlflow_url
   })
 
-  step_settings = merge(local.common_settings, {
+  mail_settings = var.mail_identity_arn == "" ? {} : {
+    RISKCAST_MAIL_BY   = "ses"
+    RISKCAST_MAIL_FROM = var.mail_from
+    RISKCAST_MAIL_TO   = join(",", sort(var.mail_to))
+  }
+
+  step_settings = merge(local.common_settings, local.mail_settings, {
     RISKCAST_DYNAMODB_TABLE = module.storage.predictions_table.name
     RISKCAST_CLOUDWATCH     = local.declared.metrics.namespace
   })
 
   # DAGs run no step themselves: they only have to know where steps run.
-  dag_settings = merge(var.source_settings, {
+  dag_settings = merge(var.source_settings, local.mail_settings, {
     RISKCAST_LAKE                = "s3://${module.storage.buckets["lake"]}"
     RISKCAST_PLACE               = "ecs"
     RISKCAST_ECS_CLUSTER         = module.compute.cluster.name

@@ -115,9 +115,20 @@ variable "mail_to" {
 }
 
 variable "mail_identity_arn" {
-  description = "SES identity that steps may send as; empty lets none send."
+  description = "Verified SES identity that mails are sent as; empty sends none but those of alarms."
   type        = string
   default     = ""
+}
+
+variable "mail_from" {
+  description = "Sender of mails; of the identity."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.mail_identity_arn == "" || can(regex("^[^@\\s]+@[^@\\s]+$", var.mail_from))
+    error_message = "An identity sends as an address: give mail_from."
+  }
 }
 
 variable "budget_usd" {

@@ -22,7 +22,8 @@ WHEN = {
     "PublishMetrics": lambda t: "metrics" in t["services"],
     "MoveTraffic": lambda t: "traffic" in t["services"],
     "SeeTraffic": lambda t: "traffic" in t["services"],
-    "SendMails": lambda t: True,
+    "SeeWhoServes": lambda t: "slot" in t["services"],
+    "SendMails": lambda t: "mail" in t["services"],
     "KeepArtifacts": lambda t: "artifacts" in t["services"],
     "ListArtifacts": lambda t: "artifacts" in t["services"],
 }
@@ -104,8 +105,8 @@ def _rollout() -> dict[str, Any]:
 
 
 SERVICES = {
-    "blue": {"reads": ["*"], "writes": [], "services": []},
-    "green": {"reads": ["*"], "writes": [], "services": []},
+    "blue": {"reads": ["*"], "writes": [], "services": ["slot"]},
+    "green": {"reads": ["*"], "writes": [], "services": ["slot"]},
     "rollout": _rollout(),
 }
 

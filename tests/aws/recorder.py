@@ -89,6 +89,8 @@ def calls(environ: dict[str, Any]) -> list[Call]:
 def _operation(environ: dict[str, Any]) -> str:
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target).rpartition(".")[2]
+    if environ["PATH_INFO"] == "/v2/email/outbound-emails":
+        return "SendRawEmail"  # what SES v2 asks for where the message is a whole one
     if "/operation/" in environ["PATH_INFO"]:
         return str(environ["PATH_INFO"]).rpartition("/")[2]
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

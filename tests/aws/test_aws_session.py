@@ -22,8 +22,8 @@ from riskcast.tables.output import PREDICTIONS_DAILY
 
 HISTORY = Window.parse("1960-01-01", "2006-12-29")
 SESSION = Window.parse("2006-12-30", "2007-01-03")
-# Mail is set up nowhere here; traffic moves in the tests of releases.
-ELSEWHERE = ("monitor-notify", "monitor-guard")
+ELSEWHERE = ("monitor-guard",)  # traffic moves in the tests of releases
+SENDER = "risk@example.com"
 NEXT = Window.parse("2007-01-03", "2007-01-04")
 
 
@@ -39,8 +39,10 @@ def settings(cloud, tmp_path_factory) -> Settings:
     )
     home = tmp_path_factory.mktemp("aws")
     made = Settings(
-        home=str(home), lake="s3://lake", dynamodb_table="predictions", cloudwatch="Riskcast"
-    )
+        home=str(home), lake="s3://lake", dynamodb_table="predictions", cloudwatch="Riskcast",
+        mail_by="ses", mail_from=SENDER, mail_to="ops@example.com",
+    )  # fmt: skip
+    boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
     ports = Ports(made)
     for each in MARKET_DAILY.ordered():
         if each.name not in ("forecast", "publish", "materialise", "mirror"):
@@ -99,6 +101,7 @@ def test_every_step_is_seen_to_call_what_it_is_there_for(cloud, session):
     assert "s3:PutObject" in cloud.by("market_daily-features")
     assert cloud.by("market_daily-mirror") >= {"s3:GetObject", "dynamodb:BatchWriteItem"}
     assert "cloudwatch:PutMetricData" in cloud.by("monitor-cloudwatch")
+    assert "ses:SendRawEmail" in cloud.by("monitor-notify")
 
 
 def test_a_call_that_nobody_granted_is_caught():

@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from tests.rollout.rollout_house import PRODUCT, Load, until
+from typer.testing import CliRunner
 
+from riskcast.cli import app
 from riskcast.core.clock import wall
 from riskcast.core.errors import RolloutAborted, RolloutRefused
 from riskcast.rollout import Machine, Phase
@@ -99,3 +101,18 @@ def test_a_move_makes_nobody_challenger():
     target = wanted(moving)
     assert (target.champion, target.challenger) == ("1", None)
     assert target.colours == {"blue": "1", "green": "1"}
+
+
+def test_whoever_watches_has_the_keys_to_ask_the_servers(bare, monkeypatch):
+    bare.first()
+    for path in bare.settings.keys_path.glob("*.key"):
+        path.unlink()
+    for name, value in bare.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RISKCAST_MLFLOW", bare.settings.mlflow_uri)
+    done = CliRunner().invoke(app, ["rollout", "watch", "--once"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    made = {
+        path.name: path.stat().st_mode & 0o777 for path in bare.settings.keys_path.glob("*.key")
+    }
+    assert made["api.key"] == made["admin.key"] == 0o600

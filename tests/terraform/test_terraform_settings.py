@@ -55,16 +55,16 @@ def test_a_step_is_told_where_forecasts_are_mirrored():
     assert step.mlflow_uri.startswith("http://mlflow.")
 
 
-@pytest.mark.parametrize("role", ["move", "rollout"])
-def test_whoever_moves_traffic_reaches_each_colour_at_its_own_address(role):
+@pytest.mark.parametrize("role", ["move", "rollout", "blue", "green"])
+def test_whoever_asks_after_traffic_reaches_each_colour_at_its_own_address(role):
     settings = read_settings(SETTINGS[role])
     assert settings.router == "alb" and settings.alb_rule_arns.keys() == {"daily_risk"}
     assert settings.blue_url == "http://blue.riskcast-test.internal:8001"
     assert settings.green_url == "http://green.riskcast-test.internal:8002"
 
 
-def test_no_other_role_is_told_how_to_move_traffic():
-    for role in SETTINGS.keys() - {"move", "rollout"}:
+def test_no_other_role_is_told_where_traffic_goes():
+    for role in SETTINGS.keys() - {"move", "rollout", "blue", "green"}:
         assert read_settings(SETTINGS[role]).router == "nginx", role
 
 

@@ -39,6 +39,8 @@ REACHES = {
     "riskcast.jobs.deploy:rollback": "traffic",
     "riskcast.jobs.deploy:guard": "traffic",
     "riskcast.jobs.cloudwatch:publish": "metrics",
+    "riskcast.jobs.notify:notify": "mail",
+    "riskcast.jobs.notify:tell": "mail",
 }
 PUBLISHERS = {"riskcast.jobs.publish:publish"}
 PUBLISHED_READERS = {"riskcast.jobs.materialise:materialise"}

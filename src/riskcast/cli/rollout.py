@@ -74,10 +74,14 @@ def watch(
     """
     from riskcast.rollout import bell
     from riskcast.rollout import watch as watching
+    from riskcast.serving.auth import ensure_admin_key, ensure_api_key
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     machine, registry = opened(product)
+    # Made by `riskcast up` where there is a stack: with these the servers are asked.
+    ensure_api_key(client_settings())
+    ensure_admin_key(client_settings())
     if once:
         watching.look(machine, registry)
         return

@@ -27,7 +27,7 @@ from riskcast.serving.live import Live
 from riskcast.serving.metrics import Metrics
 from riskcast.serving.shadow import Sink
 from riskcast.serving.spool import Spool
-from riskcast.serving.streams import Streams
+from riskcast.serving.streams import ASK_EVERY, WATCH_EVERY, Streams
 from riskcast.tables import TABLES
 from riskcast.tables.output import HEALTH
 
@@ -82,7 +82,8 @@ def create_app(
     state.spool, state.shadow = Spool(settings.spool_path / settings.slot), Sink(live)
     state.drift = monitoring.Drift(lake, TABLES.get("health"), product.name)
     state.alerts = monitoring.Alerts(settings.alerts_path)
-    state.streams = Streams(live, lake, lambda: traffic.active(product.name))
+    every = ASK_EVERY if settings.router == "alb" else WATCH_EVERY
+    state.streams = Streams(live, lake, lambda: traffic.active(product.name), every=every)
     state.doorman = sockets.Doorman()
     state.metrics = Metrics(live, Health(lake, HEALTH, product.name, live.clock))
     app.add_middleware(Manners, live=live, metrics=state.metrics)

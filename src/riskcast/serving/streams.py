@@ -23,6 +23,7 @@ from riskcast.tables.silver import MARKET_DAILY
 QUEUE = 64  # messages a client may lag behind
 BURST = 32  # newest forecasts pushed when many are published at once
 WATCH_EVERY = 1.0
+ASK_EVERY = 10.0  # where each look is a call to AWS, whose calls are counted
 _BAR = ("symbol", "date", "open", "high", "low", "close", "volume", "known_at")
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Streams:
     lake : Lake
         Read in a thread, and only when the table of bars has a new version.
     active : callable
-        Returns the slot that traffic is sent to; a cheap look.
+        Returns the slot that traffic is sent to; called in a thread, for it may ask AWS.
     """
 
     def __init__(
@@ -110,8 +111,8 @@ class Streams:
         """Push what is new since the last look; the first look pushes nothing."""
         self._forecasts()
         self._model()
-        self._flip()
         await self._bar()
+        await self._flip()
 
     def _forecasts(self) -> None:
         history = self._live.published
@@ -135,9 +136,9 @@ class Streams:
         if before and version != before:
             self.topics["predictions"].push("model", version=version, previous=before)
 
-    def _flip(self) -> None:
+    async def _flip(self) -> None:
         """Tell that traffic moved; the client comes back and finds the colour that answers now."""
-        slot = self._active()
+        slot = await to_thread.run_sync(self._active, limiter=self._limiter)
         before, self._slot = self._slot, slot
         if not before or slot == before:
             return

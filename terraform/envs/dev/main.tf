@@ -20,6 +20,8 @@ module "riskcast" {
   zone_id            = var.zone_id
   image_tag          = var.image_tag
   mail_to            = var.mail_to
+  mail_identity_arn  = var.mail_identity_arn
+  mail_from          = var.mail_from
   budget_usd         = 250
   paused             = var.paused
   github_repository  = var.github_repository

@@ -30,6 +30,18 @@ variable "mail_to" {
   type        = set(string)
 }
 
+variable "mail_identity_arn" {
+  description = "Verified SES identity that Riskcast's own mails are sent as; empty sends none."
+  type        = string
+  default     = ""
+}
+
+variable "mail_from" {
+  description = "Sender of these mails."
+  type        = string
+  default     = ""
+}
+
 variable "github_repository" {
   description = "owner/name whose workflows push and deploy; empty makes no role."
   type        = string

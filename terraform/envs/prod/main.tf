@@ -21,9 +21,12 @@ module "riskcast" {
   zone_id            = var.zone_id
   image_tag          = var.image_tag
   mail_to            = var.mail_to
+  mail_identity_arn  = var.mail_identity_arn
+  mail_from          = var.mail_from
   budget_usd         = 1200
   paused             = var.paused
   github_repository  = var.github_repository
+  github_environment = "prod"
   spark              = { cores = 16, memory_gib = 64 }
   kept_days          = { objects = 365, backups = 35, logs = 731 }
 }

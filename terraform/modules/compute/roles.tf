@@ -199,11 +199,11 @@ data "aws_iam_policy_document" "task" {
   }
 
   dynamic "statement" {
-    for_each = var.mail_identity_arn == "" ? [] : [1]
+    for_each = var.mail_identity_arn != "" && contains(each.value.services, "mail") ? [1] : []
 
     content {
       sid       = "SendMails"
-      actions   = ["ses:SendRawEmail"]
+      actions   = ["ses:SendEmail", "ses:SendRawEmail"] # the v2 call asks for both where the message is a whole one
       resources = [var.mail_identity_arn]
     }
   }

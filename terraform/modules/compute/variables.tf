@@ -30,8 +30,8 @@ variable "tasks" {
   }
 
   validation {
-    condition     = alltrue([for task in values(var.tasks) : alltrue([for service in task.services : contains(["metrics", "mirror", "online", "registry", "traffic", "vendors"], service)])])
-    error_message = "Services of a task are among metrics, mirror, online, registry, traffic, vendors."
+    condition     = alltrue([for task in values(var.tasks) : alltrue([for service in task.services : contains(["mail", "metrics", "mirror", "online", "registry", "traffic", "vendors"], service)])])
+    error_message = "Services of a task are among mail, metrics, mirror, online, registry, traffic, vendors."
   }
 }
 
@@ -129,7 +129,7 @@ variable "metrics_namespace" {
 }
 
 variable "mail_identity_arn" {
-  description = "SES identity that steps may send as; empty lets none send."
+  description = "SES identity that steps which send mails may send as; empty lets none send."
   type        = string
   default     = ""
 }

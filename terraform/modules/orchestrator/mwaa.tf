@@ -101,6 +101,17 @@ data "aws_iam_policy_document" "airflow" {
     }
   }
 
+  # Failed tasks are told by Airflow itself.
+  dynamic "statement" {
+    for_each = var.mail_identity_arn == "" ? [] : [1]
+
+    content {
+      sid       = "SendMails"
+      actions   = ["ses:SendEmail", "ses:SendRawEmail"] # the v2 call asks for both where the message is a whole one
+      resources = [var.mail_identity_arn]
+    }
+  }
+
   statement {
     sid       = "ReadTheBundle"
     actions   = ["s3:GetBucket*", "s3:GetObject*", "s3:List*"] # MWAA asks for these three families of reads

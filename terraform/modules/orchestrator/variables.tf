@@ -130,3 +130,8 @@ variable "airflow" {
   }
 }
 
+variable "mail_identity_arn" {
+  description = "SES identity that Airflow may tell of failed tasks as; empty lets it send none."
+  type        = string
+  default     = ""
+}

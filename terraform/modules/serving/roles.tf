@@ -157,6 +157,17 @@ data "aws_iam_policy_document" "service" {
     }
   }
 
+  # A colour tells its streams when the other one has the traffic.
+  dynamic "statement" {
+    for_each = contains(keys(local.colours), each.key) ? [1] : []
+
+    content {
+      sid       = "SeeWhoServes"
+      actions   = ["elasticloadbalancing:DescribeRules"]
+      resources = ["*"] # the action knows no resource
+    }
+  }
+
   dynamic "statement" {
     for_each = each.value.routes ? [1] : []
 

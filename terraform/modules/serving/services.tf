@@ -10,7 +10,7 @@ locals {
         port        = port
         cpu         = var.api.cpu
         memory      = var.api.memory
-        environment = { RISKCAST_SLOT = slot, RISKCAST_HOST = "0.0.0.0" }
+        environment = merge(local.router, { RISKCAST_SLOT = slot, RISKCAST_HOST = "0.0.0.0" })
         secrets     = var.api_secrets
         reads       = ["*"]
         writes      = []
