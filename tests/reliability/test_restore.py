@@ -62,6 +62,14 @@ def test_the_backup_of_a_running_stack_serves_the_same_forecast_from_an_empty_ho
     new = Settings(home=str(folder / "new"), **port_settings())
     try:
         run(old, "quickstart")
+        drill(old, new, folder)
+    finally:
+        run(old, "down")
+
+
+def drill(old: Settings, new: Settings, folder: Path) -> None:
+    """Back the running stack up, stop it, restore it elsewhere and ask the same again."""
+    try:
         before = forecast(old)
         taken = time.monotonic()
         path, digest = run(old, "backup", "--to", str(folder / "kept")).split("\n")[:2]
