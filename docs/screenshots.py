@@ -26,7 +26,7 @@ from riskcast.core.settings import Settings, read_settings
 FOLDER = Path(__file__).parent / "assets"
 MOST = 150_000  # bytes a picture
 WIDTH, HEIGHT = 1280, 960
-PATIENCE = 60_000  # milliseconds; Streamlit draws in several steps
+PATIENCE = 240_000  # milliseconds; Streamlit draws in several steps, a busy machine slowly
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,13 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command; a named error is printed in one line, a bug keeps its traceback."""
+    """Run the command; a named error is one line, with where its cure stands at the end."""
     try:
         app()
     except RiskcastError as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]error[/red] \\[{error.code}] {escape(str(error))}", soft_wrap=True
+            f"[red]error[/red] \\[{error.code}] {escape(str(error))}"
+            f" [dim](docs/reference/errors.md#{error.code})[/dim]",
+            soft_wrap=True,
         )
         sys.exit(4 if isinstance(error, GateRefused) else 3)
