@@ -156,7 +156,9 @@ SYSTEM = picture(
         Arrow("220,406 168,406"),
         Box(24, 380, "/predict", "clients, dashboard"),
         Arrow("910,232 910,482 12,482 12,160 60,160 60,176", "drift: retrain", (700, 474), "back"),
-        Arrow("850,232 850,260 534,260 534,300 520,300", "guardrail: take back", (690, 252), "back"),
+        Arrow(
+            "850,232 850,260 534,260 534,300 520,300", "guardrail: take back", (690, 252), "back"
+        ),
     ],
 )
 

@@ -26,7 +26,7 @@ from riskcast.core.settings import Settings, read_settings
 FOLDER = Path(__file__).parent / "assets"
 MOST = 150_000  # bytes a picture
 WIDTH, HEIGHT = 1280, 960
-PATIENCE = 60_000  # milliseconds; Streamlit draws in several steps
+PATIENCE = 240_000  # milliseconds; Streamlit draws in several steps, a busy machine slowly
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,14 @@ def tab(name: str) -> Callable[[Page, Settings], None]:
 
 
 def drift_mail(page: Page, _settings: Settings) -> None:
+    """Open the mail on drift."""
     page.get_by_role("link", name="Await the retraining").first.click()
     page.frame_locator("iframe").locator("body").wait_for()
     page.wait_for_timeout(1000)
 
 
 def airflow_grid(page: Page, settings: Settings) -> None:
+    """Sign in and open the grid of market_daily."""
     page.locator("input[name=username]").fill("admin")
     page.locator("input[name=password]").fill(key(settings, "airflow-admin"))
     page.get_by_role("button", name="Sign in").click()
@@ -74,13 +76,16 @@ def airflow_grid(page: Page, settings: Settings) -> None:
 
 
 def version(page: Page, _settings: Settings) -> None:
+    """Wait for the version's page, without the assistant beside it."""
     page.get_by_text("Registered At").first.wait_for()
     page.get_by_role("button", name="Close").first.click()  # MLflow's assistant
     page.wait_for_timeout(2000)
 
 
-def newest_report(page: Page, _settings: Settings) -> None:
-    page.get_by_role("link", name="skill").last.click()
+def newest_report(page: Page, settings: Settings) -> None:
+    """Open the newest skill report."""
+    newest = max(settings.reports_path.glob("skill_*.html"))
+    page.goto(f"/reports/{newest.name}")
     page.get_by_role("heading", name="Skill").first.wait_for()
     page.wait_for_timeout(2000)
 
@@ -97,6 +102,7 @@ SHOTS = {
 
 
 def key(settings: Settings, name: str) -> str:
+    """Return a password of the stack."""
     return (settings.keys_path / name).read_text().strip()
 
 
@@ -129,6 +135,7 @@ def small(png: bytes) -> bytes:
 
 
 def main() -> None:
+    """Take the screenshots asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home")
     parser.add_argument("--only", nargs="*", choices=SHOTS, default=list(SHOTS))

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ PAGES = sorted(
 def anchors(page: Path) -> set[str]:
     """What a browser finds after #, as GitHub and the site make it from headings."""
     found, tokens = set(), MarkdownIt().parse(page.read_text())
-    for opened, inline in zip(tokens, tokens[1:], strict=False):
+    for opened, inline in pairwise(tokens):
         if opened.type == "heading_open":
             told = "".join(child.content for child in inline.children or ())
             found.add(re.sub(r"[^\w -]", "", told.lower()).strip().replace(" ", "-"))

@@ -62,13 +62,15 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command; a named error is printed in one line, a bug keeps its traceback."""
+    """Run the command; a named error is one line, with where its cure stands at the end."""
     redaction.install()
     try:
         app()
     except RiskcastError as error:
         said = escape(redaction.redact(str(error)))
         Console(stderr=True, highlight=False).print(
-            f"[red]error[/red] \\[{error.code}] {said}", soft_wrap=True
+            f"[red]error[/red] \\[{error.code}] {said}"
+            f" [dim](docs/reference/errors.md#{error.code})[/dim]",
+            soft_wrap=True,
         )
         sys.exit(4 if isinstance(error, GateRefused) else 3)

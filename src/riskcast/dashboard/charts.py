@@ -16,6 +16,7 @@ BLUE, ORANGE, RED, GREEN, GREY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#7
 REGIMES = {"calm": (GREEN, ""), "transition": (ORANGE, "/"), "risk_off": (RED, "x")}
 VERDICTS = {"ok": 0.0, "warn": 0.5, "alarm": 1.0}
 ANNUAL = 100 * (252 / 5) ** 0.5  # from rv_5d to percent a year
+ENDS = ("promote", "rollback", "abort", "refuse")  # of a rollout, in the ledger
 SHADES = ((95, "rgba(0,114,178,0.12)"), (80, "rgba(0,114,178,0.22)"), (50, "rgba(0,114,178,0.35)"))
 
 
@@ -313,10 +314,12 @@ def timeline(ledger: pl.DataFrame) -> go.Figure:
             mode="lines+markers+text",
             line={"shape": "hv", "color": BLUE},
             marker={"size": 11},
-            text=rows["action"].to_list(),
+            # Steps on the way lie within seconds of where they lead: they are told on hover.
+            text=[action if action in ENDS else "" for action in rows["action"]],
+            hovertext=rows["action"].to_list(),
             textposition="top center",
             customdata=rows.select("who", "why").rows(),
-            hovertemplate="%{text} %{y}<br>%{customdata[0]}: %{customdata[1]}<extra></extra>",
+            hovertemplate="%{hovertext} %{y}<br>%{customdata[0]}: %{customdata[1]}<extra></extra>",
         )
     )
     figure.update_yaxes(type="category")

@@ -61,9 +61,7 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
     return (
         GaugeMetricFamily("riskcast_health_verdict", "0 ok, 1 warn, 2 alarm.", labels=LABELS),
         GaugeMetricFamily("riskcast_health_value", "What was found.", labels=LABELS),
-        GaugeMetricFamily(
-            "riskcast_health_threshold", "Bound it was held against.", labels=LABELS
-        ),
+        GaugeMetricFamily("riskcast_health_threshold", "Bound it was held against.", labels=LABELS),
         GaugeMetricFamily(
             "riskcast_health_age_seconds", "Age of the check by the clock.", labels=LABELS[:2]
         ),

@@ -355,7 +355,9 @@ def _dashboard(settings: Settings, ours: Mapping[str, str]) -> Process:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
-        "theme.primaryColor": "#0b57a4",  # Streamlit's own red is too pale to be read
+        # Streamlit's own red is too pale to be read; one of each, or all is light.
+        "theme.light.primaryColor": "#0b57a4",
+        "theme.dark.primaryColor": "#6cb0ff",
     }
     script = Path(riskcast.__file__).parent / "dashboard" / "__main__.py"
     given = (part for name, value in options.items() for part in (f"--{name}", value))
