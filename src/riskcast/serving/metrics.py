@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -22,10 +23,22 @@ _GAUGES = {  # name to help and labels
 }
 
 
+class Describing(Protocol):
+    """A collector that knows its families without looking at any state."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without samples."""
+        ...
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families with samples."""
+        ...
+
+
 class Metrics:
     """The figures of one app, in a registry of its own."""
 
-    def __init__(self, live: Live, *others: Collector) -> None:
+    def __init__(self, live: Live, *others: Describing) -> None:
         self._registry = CollectorRegistry()
         self._collectors = (_State(live), *others)
         for collector in self._collectors:
@@ -46,7 +59,7 @@ class Metrics:
 
     def described(self) -> list[Metric]:
         """Return every family without samples: names, kinds, labels and what they mean."""
-        own: tuple[Collector, ...] = (self.requests, self.seconds)
+        own: tuple[Describing, ...] = (self.requests, self.seconds)
         return [family for each in (*own, *self._collectors) for family in each.describe()]
 
     def exposition(self) -> bytes:
