@@ -39,7 +39,7 @@ up: setup ## start the stack
 down: ## stop the stack
 	@[ ! -x $(BIN)/riskcast ] || $(BIN)/riskcast down
 
-# docs/compose.md says how to give the addresses of packages and other base images.
+# docs/how-to/compose.md says how to give the addresses of packages and other base images.
 TARGETS := postgres redis nginx mlflow airflow serving dashboard runner
 PASSED := PYTHON_IMAGE POSTGRES_IMAGE REDIS_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL \
   UV_DEFAULT_INDEX UV_INDEX
