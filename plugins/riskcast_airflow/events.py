@@ -58,15 +58,15 @@ def _began(context: Any) -> datetime:
 
 def _left(key: str) -> dict[str, Any] | None:
     root = read_settings().lake_root
-    file = Path(root) / key
-    if is_s3(root):
-        text = _left_in_s3(root, key)
-    else:
-        text = file.read_text(encoding="utf-8") if file.is_file() else None
+    text = _in_s3(root, key) if is_s3(root) else _in_folder(Path(root) / key)
     return None if text is None else dict(json.loads(text))
 
 
-def _left_in_s3(root: str, key: str) -> str | None:
+def _in_folder(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _in_s3(root: str, key: str) -> str | None:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.exceptions import BotoCoreError, ClientError
 

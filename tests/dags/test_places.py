@@ -51,7 +51,7 @@ def aws(monkeypatch, tmp_path):
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
     }.items():
         monkeypatch.setenv(name, value)
-    httpx.post(f"http://{host}:{port}/moto-api/reset")  # its state outlives the server
+    httpx.post(f"http://{host}:{port}/moto-api/reset", timeout=60)  # its state outlives the server
     boto3.client("s3").create_bucket(Bucket="lake")
     ec2 = boto3.client("ec2")
     subnet = ec2.describe_subnets()["Subnets"][0]

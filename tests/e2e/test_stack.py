@@ -41,7 +41,9 @@ PROGRAM = str(Path(sys.executable).with_name("riskcast"))
 
 def environment(settings: Settings) -> dict[str, str]:
     given = {f.name: getattr(settings, f.name) for f in fields(Settings)}
-    return os.environ | {PREFIX + name.upper(): value for name, value in given.items()}
+    # RISKCAST_SHOTS and the like are the tests' own; a command would refuse them.
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return others | {PREFIX + name.upper(): value for name, value in given.items()}
 
 
 def run(settings: Settings, *arguments: str) -> str:
