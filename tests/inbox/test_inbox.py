@@ -1,5 +1,6 @@
 """Mails sent to the inbox can be read there, and none of them can do anything."""
 
+import mailbox
 import os
 import smtplib
 import socket
@@ -137,3 +138,12 @@ def test_without_a_password_it_does_not_start(tmp_path):
         [sys.executable, "-m", "riskcast.inbox"], env=environment, capture_output=True, text=True
     )
     assert ran.returncode == 1 and "riskcast up" in ran.stderr
+
+
+def test_the_list_shows_what_a_mail_says_beyond_its_subject(tmp_path):
+    message = EmailMessage()
+    message["Subject"], message["Date"] = "Retrain", "Mon, 31 Dec 2018 16:15:00 -0500"
+    message.set_content("Retrain\n\nvix left its past.\n")
+    mailbox.Maildir(tmp_path / "inbox").add(message)
+    (head,) = mails.heads(tmp_path / "inbox")
+    assert head.first_line == "vix left its past."

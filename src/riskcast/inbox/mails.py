@@ -81,8 +81,10 @@ def _parse(box: mailbox.Maildir, key: str) -> EmailMessage:
 
 
 def _head(key: str, message: EmailMessage) -> Head:
-    first = next((line for line in _body(message, "plain").splitlines() if line.strip()), "")
     said = {name: str(message[name] or "") for name in ("Subject", "From", "To", "Date")}
+    # Many mails begin with their subject; what comes after it is news.
+    lines = (line.strip() for line in _body(message, "plain").splitlines())
+    first = next((line for line in lines if line not in ("", said["Subject"])), "")
     return Head(
         key, said["Subject"], said["From"], said["To"], _date(said["Date"]), first[:PREVIEW]
     )

@@ -39,7 +39,7 @@ def alarm_letter(check: str, rows: pl.DataFrame, fresh: pl.DataFrame, product: P
     """Return the mail on a check that alarms; drift is drawn."""
     rows = rows.sort("subject")
     first = rows.filter(pl.col("subject") == "all")
-    why = (first if first.height else rows)["why"][0]
+    why = (first if first.height else rows)["why"][0].removeprefix(f"{check}: ")
     images: dict[str, bytes] = {}
     pictures: tuple[tuple[str, str], ...] = ()
     series = fresh.filter(
