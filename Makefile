@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not look where pip is told to; hand it on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean audit aws-test
+.PHONY: help setup run up down status test test-all check fmt lock bench bundle clean audit
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -73,6 +73,7 @@ bundle: setup ## what Amazon MWAA is given, into dist/mwaa; needs RISKCAST_PLACE
 clean: down ## remove the environment and everything the installation wrote
 	@rm -rf $(VENV) .riskcast .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
+.PHONY: aws-test
 aws-test: setup ## AWS paths against moto: a session, each role's calls, a release and its way back
 	@$(BIN)/python -m pytest -q -p no:randomly tests/aws $(PYTEST)
 
