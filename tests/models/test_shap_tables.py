@@ -1,17 +1,22 @@
-"""Contributions by table against LightGBM's own, over forests and rows that strain them."""
+"""Contributions by table against the libraries' own, over forests and rows that strain them."""
 
+from dataclasses import replace
 from datetime import date
 
 import lightgbm as lgb
 import numpy as np
 import pytest
+import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskcast.core.errors import ArtifactRefused
-from riskcast.models import lightgbm_text, shap_tables
+from riskcast.models import lightgbm_text
+from riskcast.models.base import Design
 from riskcast.models.lightgbm_hybrid import Boosted
-from riskcast.models.shap_tables import ShapTables
+from riskcast.models.shap_tables import Splits
+from riskcast.models.xgboost_hybrid import XgboostHybrid, XgboostTrees
+from riskcast.models.xgboost_json import splits as xgboost_json_splits
 
 COLUMNS = ("a", "b", "c", "d")
 
@@ -84,7 +89,55 @@ def test_forests_that_no_table_fits_are_left_to_lightgbm(more):
 
 def test_tables_that_differ_from_lightgbm_are_refused(monkeypatch):
     text = forest(8)
-    booster = lgb.Booster(model_str=text)
-    monkeypatch.setattr(shap_tables, "_effective", lambda threshold: threshold + 0.3)
-    with pytest.raises(ArtifactRefused, match="differ from LightGBM's own"):
-        ShapTables.build(booster, text, len(COLUMNS))
+    monkeypatch.setattr(lightgbm_text, "_effective", lambda threshold: threshold + 0.3)
+    with pytest.raises(ArtifactRefused, match="differ from the library's own"):
+        Boosted(COLUMNS, date(2020, 1, 1), text).tables  # noqa: B018
+
+
+def xgboost_trees(seed: int, depth: int) -> XgboostTrees:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(400, len(COLUMNS)))
+    x[:, 1] = np.round(x[:, 1])
+    y = np.exp(x[:, 0] * (x[:, 1] > 0) + 0.3 * x[:, 2] + 0.1 * rng.normal(size=400))
+    hybrid = XgboostHybrid(COLUMNS, 20, 0.3, depth, 5.0, 0.8, 0.8)
+    days = np.datetime64("2010-01-04") + np.arange(400)
+    design = Design(COLUMNS, x, y, days, days + 5)
+    return hybrid.fit(design, seed=seed, offset=np.zeros(400))
+
+
+@given(seed=st.integers(0, 50), depth=st.integers(1, 3))
+@settings(max_examples=15, deadline=None)
+def test_tables_give_what_xgboost_gives(seed, depth):
+    model = xgboost_trees(seed, depth)
+    assert model.tables is not None
+    rng = np.random.default_rng(seed + 1)
+    cuts = model.tables.thresholds[np.isfinite(model.tables.thresholds)]
+    above = np.nextafter(cuts, np.float32(np.inf))
+    between = (cuts.astype(float) + above) / 2  # rounds to one of the two as it is read
+    x = np.concatenate(
+        [
+            rng.normal(size=(200, len(COLUMNS))),
+            rng.choice([*cuts, *above, *between, 0.0, -0.0, 1e30], size=(200, len(COLUMNS))),
+        ]
+    )
+    found = model.contributions(x, np.full(len(x), -9.0))
+    wanted = np.asarray(
+        model.booster.predict(xgb.DMatrix(x, feature_names=list(COLUMNS)), pred_contribs=True),
+        dtype=float,
+    )
+    wanted[:, -1] -= 9.0
+    assert np.abs(found - wanted).max() < 2e-6
+    assert np.abs(found.sum(axis=1) - model.log_variance(x, np.full(len(x), -9.0))).max() < 1e-6
+
+
+def test_xgboost_tables_with_the_wrong_comparison_are_refused(monkeypatch):
+    model = xgboost_trees(8, 3)
+    monkeypatch.setattr(
+        "riskcast.models.xgboost_json.splits",
+        lambda text: tuple(
+            Splits(tree.features, tuple(t + 0.3 for t in tree.thresholds))
+            for tree in xgboost_json_splits(text)
+        ),
+    )
+    with pytest.raises(ArtifactRefused, match="differ from the library's own"):
+        replace(model).tables  # noqa: B018

@@ -1,11 +1,18 @@
 """Availability against the promise: a year of probes and of the ledger, with planted outages."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from riskcast.cli import app
+from riskcast.core.clock import wall
+from riskcast.core.settings import Settings
+from riskcast.lake import open_lake
 from riskcast.rollout.availability import EVERY, PROMISE, availability, probes_of
+from riskcast.rollout.journal import Journal
 
 START = datetime(2018, 1, 1, tzinfo=UTC)
 END = datetime(2019, 1, 1, tzinfo=UTC)
@@ -107,3 +114,31 @@ def test_requests_of_the_access_log_are_probes_but_for_the_clients_own_faults():
     found = probes_of(entries, "daily_risk")
     assert found["status"].to_list() == [200, 502]
     assert found["version"].to_list() == ["2", ""]
+
+
+def test_the_command_judges_nginxs_own_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("RISKCAST_HOME", str(tmp_path))
+    settings = Settings(home=str(tmp_path))
+    journal = Journal(open_lake(settings), "daily_risk")
+    journal.note("promote", "2", None, who="a test", why="to be asked", event="promote|2")
+    asked = wall() + timedelta(seconds=1)
+    log = settings.home_path / "logs" / "nginx-access.log"
+    log.parent.mkdir(parents=True)
+    lines = [
+        {
+            "ended": asked.timestamp(),
+            "status": status,
+            "routed": "daily_risk",
+            "model": f"daily_risk/{version}" if version else "",
+            "path": "/predict",
+        }
+        for status, version in [(200, "2"), (200, "2"), (422, "2"), (200, "1"), (503, "")]
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr("riskcast.cli.rollout.wall", lambda: asked + timedelta(minutes=1))
+    result = CliRunner().invoke(app, ["rollout", "availability", "--hours", "1", "--json"])
+    said = json.loads(result.stdout)
+    assert (said["probes"], said["good"], said["failed"], said["misplaced"]) == (4, 2, 1, 1)
+    assert (said["share"], said["kept"], said["covered"]) == (0.5, False, pytest.approx(1 / 12))
+    told = CliRunner().invoke(app, ["rollout", "availability", "--hours", "1"]).stdout
+    assert "50.000% of them, promised 99%" in told

@@ -1,8 +1,11 @@
-"""Commands on rollouts: status, watch, move, resume."""
+"""Commands on rollouts: status, watch, move, resume, availability."""
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import asdict
+from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,6 +15,7 @@ import typer
 from riskcast.cli.door import client_settings
 from riskcast.cli.models import PRODUCT, WHO, WHY, caller, end, opened, tell
 from riskcast.cli.progress import answer, console
+from riskcast.core.clock import wall
 from riskcast.core.settings import LOOPBACK
 
 rollout = typer.Typer(help="See, watch and resume rollouts of models.", no_args_is_help=True)
@@ -86,6 +90,45 @@ def watch(
         if urlsplit(client_settings().mlflow).hostname in (LOOPBACK, "localhost"):
             watching.subscribe(registry, machine.product, rung, secret)
         watching.watch(machine, registry, rung)
+
+
+@rollout.command()
+def availability(
+    hours: Annotated[float, typer.Option(min=1.0, help="How far back to look.")] = 24.0,
+    product: PRODUCT = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how available `/predict` was, from nginx's log and the ledger, against the promise.
+
+    Every request but those the client got wrong is a probe; it counts as good when it was answered
+    by the version that the ledger says served. Five minutes without a probe count as down in the
+    lower bound: where traffic is thin, ask `/predict` on a timer.
+    """
+    from riskcast.rollout.availability import availability as judged
+    from riskcast.rollout.availability import probes_of
+    from riskcast.routing.access_log import entries_since
+    from riskcast.routing.nginx import site_of
+
+    machine, _ = opened(product)
+    now = wall()
+    since = now - timedelta(hours=hours)
+    entries = entries_since(site_of(client_settings()).access_log, since)
+    probes = probes_of(entries, machine.product)
+    found = judged(probes, machine.journal.ledger(), since, now)
+    if as_json:
+        answer.print_json(json.dumps({**asdict(found), "kept": found.kept}))
+        return
+    lines = [
+        (
+            "probes",
+            f"{found.probes:,}, {found.failed} failed, {found.misplaced} by another version",
+        ),
+        ("available", f"{found.share:.3%} of them, promised {found.promise:.0%}"),
+        ("probed", f"{found.covered:.1%} of the time"),
+        ("at least", f"{found.lower_bound:.3%}, unprobed time counted as down"),
+    ]
+    for name, value in lines:
+        answer.print(f"{name:<11}{value}", markup=False, soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:

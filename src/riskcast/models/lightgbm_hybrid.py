@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import lightgbm as lgb
@@ -17,6 +18,7 @@ from riskcast.models.base import Design, Floats
 from riskcast.models.shap_tables import ShapTables
 
 FILE, TREES = "model.json", "trees.txt"
+PARITY = 1e-9  # LightGBM sums in double
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,17 @@ class Boosted:
     fit_end: date
     trees: str
     booster: lgb.Booster = field(init=False, repr=False, compare=False)
-    tables: ShapTables | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         lightgbm_text.check(self.trees, self.columns)
         booster = lgb.Booster(model_str=self.trees)
         object.__setattr__(self, "booster", booster)
-        tables = ShapTables.build(booster, self.trees, len(self.columns))
-        object.__setattr__(self, "tables", tables)
+
+    @cached_property
+    def tables(self) -> ShapTables | None:
+        """Built on first use: a walk-forward, which fits hundreds, never asks."""
+        trees = lightgbm_text.splits(self.trees)
+        return ShapTables.build(trees, self._native, len(self.columns), parity=PARITY)
 
     def log_variance(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return ln h, shape (n,).
@@ -67,11 +72,15 @@ class Boosted:
             effects = self.tables.contributions(x)
             effects[:, -1] += start
             return effects
-        shape = (len(x), len(self.columns) + 1)
-        effects = self.booster.predict(x, pred_contrib=True, num_threads=1)
-        effects = np.asarray(effects, dtype=np.float64).reshape(shape)
+        effects = self._native(x)
         effects[:, -1] += start
         return effects
+
+    def _native(self, x: Floats, tree: int | None = None) -> Floats:
+        """What LightGBM says, of one tree or of all."""
+        which = {} if tree is None else {"start_iteration": tree, "num_iteration": 1}
+        effects = self.booster.predict(x, pred_contrib=True, num_threads=1, **which)
+        return np.asarray(effects, dtype=np.float64).reshape(len(x), -1)
 
     def dump(self) -> dict[str, bytes]:
         said = {"columns": list(self.columns), "fit_end": self.fit_end.isoformat()}

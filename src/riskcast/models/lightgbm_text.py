@@ -6,11 +6,12 @@ the buffer and aborts the process. So nothing reaches it that is not a plain reg
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 
 from riskcast.core.errors import ArtifactRefused
+from riskcast.models.shap_tables import Splits
 
 END = "end of trees\n"
 HEADER = {"version": "v4", "num_class": "1", "num_tree_per_iteration": "1", "label_index": "0"}
@@ -27,6 +28,7 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 THRESHOLD = re.compile(rf"inf|{NUMBER.pattern}")  # inf: known values to one side, NaN to the other
 RANGE = re.compile(rf"none|\[{NUMBER.pattern}:{NUMBER.pattern}\]")
 ZERO_IS_MISSING = 4  # bit of a decision type
+ZERO = 1.0000000180025095e-35  # float32's 1e-35; LightGBM reads what is no larger as 0
 TREE_FIELDS = {*NODE_FIELDS, *LEAF_FIELDS, "num_leaves", "num_cat", "is_linear", "shrinkage"}
 
 
@@ -62,31 +64,29 @@ def check(text: str, columns: tuple[str, ...]) -> None:
         _check_tree(body[start:end], number, len(columns))
 
 
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The comparisons of one tree: column, threshold, and whether a zero counts as missing."""
-
-    features: tuple[int, ...]
-    thresholds: tuple[float, ...]
-    zero_is_missing: bool
-
-
 def splits(text: str) -> tuple[Splits, ...]:
-    """Return the splits of every tree of a text that `check` accepted."""
+    """Return the splits of every tree of a text that `check` accepted.
+
+    None at all where zeros count as missing: such splits are no comparisons.
+    """
     found = []
     for block in text.removesuffix(END).split("\nTree=")[1:]:
         fields = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
         features, thresholds, decisions = (
             fields[name].split() for name in ("split_feature", "threshold", "decision_type")
         )
-        found.append(
-            Splits(
-                tuple(map(int, features)),
-                tuple(map(float, thresholds)),
-                any(int(decision) & ZERO_IS_MISSING for decision in decisions),
-            )
-        )
+        if any(int(decision) & ZERO_IS_MISSING for decision in decisions):
+            return ()
+        cuts = tuple(_effective(float(threshold)) for threshold in thresholds)
+        found.append(Splits(tuple(map(int, features)), cuts))
     return tuple(found)
+
+
+def _effective(threshold: float) -> float:
+    """Return the threshold that unrounded values compare with as LightGBM's rounded ones do."""
+    if abs(threshold) > ZERO:
+        return threshold
+    return ZERO if threshold >= 0 else math.nextafter(-ZERO, -math.inf)
 
 
 def _fields(block: str, where: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax
 
 from riskcast.core.errors import ArtifactRefused, FitFailed, NotEnoughHistory
 from riskcast.models.artifact import Fields, pack
@@ -63,12 +63,15 @@ class RegimeLogits:
         thresholds : ndarray, shape (n, 2)
             Bounds of rv_5d; rows without are NaN, and so are their probabilities.
         """
-        above = [
-            expit(_regressors(self.standardiser.transform(x), log_h, thresholds[:, j]) @ beta)
-            for j, beta in enumerate(self.coefficients)
-        ]
-        middle = np.maximum(above[0] - above[1], LEAST)
-        probs = np.column_stack([1 - above[0], middle, above[1]])
+        gaps = _gaps(log_h[:, None], thresholds)
+        intercept, slope, effects = np.split(self.coefficients, (1, 2), axis=1)
+        z = self.standardiser.transform(x)
+        # Not a matrix product, whose last bit depends on the number of rows.
+        above = expit(intercept.T + slope.T * gaps + (z[:, None, :] * effects).sum(axis=2))
+        probs = np.empty((len(x), 3))
+        probs[:, 0] = 1 - above[:, 0]
+        probs[:, 1] = np.maximum(above[:, 0] - above[:, 1], LEAST)
+        probs[:, 2] = above[:, 1]
         return np.asarray(probs / probs.sum(axis=1, keepdims=True))
 
     def blend(self, implied: Floats, x: Floats, log_h: Floats, thresholds: Floats) -> Floats:
@@ -77,7 +80,9 @@ class RegimeLogits:
         Logarithmic pooling (Genest and Zidek 1986) and temperature scaling (Guo et al. 2017).
         """
         both = np.log(implied) + np.log(np.maximum(self.probs(x, log_h, thresholds), 1e-12))
-        return np.asarray(softmax(self.temperature * both / 2, axis=1))
+        # scipy's softmax checks its argument for longer than a row takes.
+        odds = np.exp(self.temperature / 2 * (both - both.max(axis=1, keepdims=True)))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def at(self, temperature: float) -> RegimeLogits:
         return replace(self, temperature=temperature)
@@ -115,10 +120,16 @@ class RegimeLogits:
 
 
 def _regressors(z: Floats, log_h: Floats, threshold: Floats) -> Floats:
+    return np.column_stack([np.ones(len(z)), _gaps(log_h, threshold), z])
+
+
+def _gaps(log_h: Floats, threshold: Floats) -> Floats:
+    """Return ln h minus ln threshold²."""
     with np.errstate(divide="ignore"):
         gap = log_h - 2 * np.log(threshold)
     # A threshold of 0 is never undercut; a large finite gap says so without an infinite product.
-    return np.column_stack([np.ones(len(z)), np.minimum(gap, 50.0), z])
+    capped: Floats = np.minimum(gap, 50.0)
+    return capped
 
 
 def classes(rv: Floats, thresholds: Floats) -> Classes:

@@ -21,6 +21,7 @@ from riskcast.models.regime_logits import RegimeLogits
 
 MANIFEST = "model.json"
 FORMAT = 1
+LOG_BOUNDS = np.log(H_BOUNDS)
 ADDITIVE = 1e-6  # contributions must sum to ln h this closely
 
 
@@ -70,9 +71,12 @@ class ServedModel:
     fit_end: date
     logits: RegimeLogits | None = None
     _where: dict[str, NDArray[np.intp]] = field(init=False, repr=False, compare=False)
+    _regimes: NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_where", positions(self.members, self.columns))
+        read = () if self.logits is None else self.logits.columns
+        object.__setattr__(self, "_regimes", _among(read, self.columns))
 
     def contributions(self, x: Floats) -> Floats:
         """Return shape (n, p + 1): effect of each column on the pool's ln h, then the base.
@@ -103,12 +107,11 @@ class ServedModel:
         self._require(x, self.columns)
         self._require(thresholds, self.thresholds)
         contributions = self.contributions(x)
-        low, high = np.log(H_BOUNDS)
-        log_h = np.clip(contributions.sum(axis=1), low, high)
+        # The ufuncs themselves: np.clip checks its arguments for longer than a row takes.
+        log_h = np.minimum(np.maximum(contributions.sum(axis=1), LOG_BOUNDS[0]), LOG_BOUNDS[1])
         probs = self.calibration.regime_probs(log_h, thresholds)
         if self.logits is not None:
-            where = [self.columns.index(name) for name in self.logits.columns]
-            probs = self.logits.blend(probs, x[:, where], log_h, thresholds)
+            probs = self.logits.blend(probs, x[:, self._regimes], log_h, thresholds)
         return Forecasts(
             variance=np.exp(log_h),
             intervals=self.calibration.intervals(log_h),
@@ -202,11 +205,9 @@ def pooled_contributions(
     for member in members:
         index = where[member.name]
         own = member.fitted.contributions(x[:, index], nothing)
-        spread = np.zeros(total.shape)
-        spread[:, index] = own[:, :-1]
-        spread[:, -1] = own[:, -1]
-        if member.offset:
-            spread += effects[member.offset]
+        spread = effects[member.offset].copy() if member.offset else np.zeros(total.shape)
+        spread[:, index] += own[:, :-1]
+        spread[:, -1] += own[:, -1]
         effects[member.name] = spread
         if member.weight:
             total += member.weight * spread
@@ -215,10 +216,11 @@ def pooled_contributions(
 
 def positions(members: tuple[Member, ...], columns: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
     """Return, by member, where its columns stand among `columns`."""
-    return {
-        m.name: np.array([columns.index(c) for c in m.fitted.columns], dtype=np.intp)
-        for m in members
-    }
+    return {m.name: _among(m.fitted.columns, columns) for m in members}
+
+
+def _among(read: tuple[str, ...], columns: tuple[str, ...]) -> NDArray[np.intp]:
+    return np.array([columns.index(name) for name in read], dtype=np.intp)
 
 
 def _check_digests(files: Mapping[str, bytes], manifest: Fields) -> None:

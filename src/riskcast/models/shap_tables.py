@@ -1,29 +1,38 @@
-"""TreeSHAP of small trees by table: what LightGBM says of every way a row can fall, kept.
+"""TreeSHAP of small trees by table: what the library says of every way a row can fall, kept.
 
 The effects of one tree (Lundberg et al. 2020, path-dependent) depend on a row only through the
-answers to the tree's splits. A tree of depth 3 has at most 7 splits, so LightGBM itself is asked
-once for each combination of answers that some row can give, and a forecast looks the rows up.
+answers to the tree's splits. A tree of depth 3 has at most 7 splits, so LightGBM or XGBoost itself
+is asked once for each combination of answers that some row can give, and a forecast looks the rows
+up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import lightgbm as lgb
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from riskcast.core.errors import ArtifactRefused
-from riskcast.models import lightgbm_text
 from riskcast.models.base import Floats
 
 MOST_SPLITS = 8  # of one tree; a table has 2 ** splits rows
 MOST_VALUES = 4_000_000  # of all tables, 8 bytes each
 CHUNK = 256  # rows looked up at once, which bounds memory
 PROBES = 32
-PARITY = 1e-9
-ZERO = float(np.float32(1e-35))  # LightGBM reads what is no larger as 0
+
+# Effects of one tree, or of all where it is None, on rows of shape (n, p): shape (n, p + 1).
+Native = Callable[[Floats, int | None], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The splits of one tree: the column each looks at, and up to which value it answers yes."""
+
+    features: tuple[int, ...]
+    thresholds: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,8 @@ class ShapTables:
     features : ndarray of int, shape (trees, s)
         Column each split looks at; 0 where a tree has fewer than s splits.
     thresholds : ndarray, shape (trees, s)
-        A value up to the threshold answers yes; minus infinity where there is no split.
+        A value up to the threshold answers yes; minus infinity where there is no split. Values
+        are rounded to the precision of the thresholds first, as the forest reads them.
     effects : ndarray, shape (trees, 2 ** s, p + 1)
         Effect on ln h of each column, then the base, by the answers read as a binary number.
     """
@@ -45,35 +55,44 @@ class ShapTables:
     effects: Floats
 
     @classmethod
-    def build(cls, booster: lgb.Booster, text: str, columns: int) -> ShapTables | None:
-        """Return the tables of the forest in `text`, None where they would be too large.
+    def build(
+        cls,
+        trees: Sequence[Splits],
+        native: Native,
+        columns: int,
+        *,
+        parity: float,
+        precision: DTypeLike = np.float64,
+    ) -> ShapTables | None:
+        """Return the tables of a forest, None where they would be too large.
 
-        Forests that treat zeros as missing have none either: their splits are no comparisons.
+        Parameters
+        ----------
+        native : callable
+            What the forest's own library says.
+        parity : float
+            Largest difference to it that rounding can make.
+        precision : dtype
+            In which the forest compares.
 
         Raises
         ------
         ArtifactRefused
-            If the sum of the tables is not what LightGBM says of the whole forest.
+            If the sum of the tables is not what the library says of the whole forest.
         """
-        trees = lightgbm_text.splits(text)
         s = max((len(tree.features) for tree in trees), default=0)
-        if (
-            not 0 < s <= MOST_SPLITS
-            or len(trees) * 2**s * (columns + 1) > MOST_VALUES
-            or any(tree.zero_is_missing for tree in trees)
-        ):
+        if not 0 < s <= MOST_SPLITS or len(trees) * 2**s * (columns + 1) > MOST_VALUES:
             return None
         features = np.zeros((len(trees), s), dtype=np.intp)
-        thresholds = np.full((len(trees), s), -np.inf)
+        thresholds = np.full((len(trees), s), -np.inf, dtype=precision)
         for i, tree in enumerate(trees):
             features[i, : len(tree.features)] = tree.features
-            thresholds[i, : len(tree.features)] = [_effective(t) for t in tree.thresholds]
+            thresholds[i, : len(tree.features)] = tree.thresholds
         tables = cls(features, thresholds, np.zeros((len(trees), 2**s, columns + 1)))
         for i in range(len(trees)):
             rows = tables._every_row(i, columns)
-            answers = tables._answers(rows)[:, i]
-            tables.effects[i, answers] = _native(booster, rows, start_iteration=i, num_iteration=1)
-        tables._check(booster, columns)
+            tables.effects[i, tables._answers(rows)[:, i]] = native(rows, i)
+        tables._check(native, columns, parity)
         return tables
 
     def contributions(self, x: Floats) -> Floats:
@@ -90,6 +109,7 @@ class ShapTables:
 
     def _answers(self, x: Floats) -> NDArray[np.intp]:
         """Return shape (n, trees): the answers to a tree's splits, as a binary number."""
+        x = x.astype(self.thresholds.dtype, copy=False)
         powers = 1 << np.arange(self.features.shape[1])
         answers: NDArray[np.intp] = (x[:, self.features] <= self.thresholds) @ powers
         return answers
@@ -110,7 +130,7 @@ class ShapTables:
         rows[:, used] = list(product(*values))
         return rows
 
-    def _check(self, booster: lgb.Booster, columns: int) -> None:
+    def _check(self, native: Native, columns: int, parity: float) -> None:
         rng = np.random.default_rng(0)
         x = np.zeros((PROBES, columns))
         for column in range(columns):
@@ -118,21 +138,9 @@ class ShapTables:
             cuts = np.unique(self.thresholds[real]) if real.any() else np.zeros(1)
             # On a threshold and right above it: where a wrong comparison would show.
             x[:, column] = rng.choice(np.r_[cuts, np.nextafter(cuts, np.inf)], PROBES)
-        gap = float(np.abs(self.contributions(x) - _native(booster, x)).max())
-        if not gap <= PARITY:
+        gap = float(np.abs(self.contributions(x) - native(x, None)).max())
+        if not gap <= parity:
             raise ArtifactRefused(
-                f"contributions by table differ from LightGBM's own by {gap:.2g}, more than "
-                f"{PARITY:g}; the trees are not what this version of LightGBM reads"
+                f"contributions by table differ from the library's own by {gap:.2g}, more than "
+                f"{parity:g}; the trees are not what this version of it reads"
             )
-
-
-def _effective(threshold: float) -> float:
-    """Return the threshold that unrounded values compare with as LightGBM's rounded ones do."""
-    if abs(threshold) > ZERO:
-        return threshold
-    return ZERO if threshold >= 0 else float(np.nextafter(-ZERO, -np.inf))
-
-
-def _native(booster: lgb.Booster, x: Floats, **trees: int) -> Floats:
-    effects = booster.predict(x, pred_contrib=True, num_threads=1, **trees)
-    return np.asarray(effects, dtype=np.float64).reshape(len(x), -1)

@@ -10,7 +10,10 @@ import json
 import math
 from typing import Any
 
+import numpy as np
+
 from riskcast.core.errors import ArtifactRefused
+from riskcast.models.shap_tables import Splits
 
 ROOT_PARENT = 2147483647
 INTEGERS = ("left_children", "right_children", "parents", "split_indices", "split_type")
@@ -67,6 +70,20 @@ def check(text: str, columns: tuple[str, ...]) -> None:
 def canonical(said: dict[str, Any]) -> str:
     """Return XGBoost's JSON the one way it is stored."""
     return json.dumps(said, separators=(",", ":"))
+
+
+def splits(text: str) -> tuple[Splits, ...]:
+    """Return the splits of every tree of a text that `check` accepted.
+
+    XGBoost goes left below a split's condition; the largest number below it is the threshold.
+    """
+    found = []
+    for tree in json.loads(text)["learner"]["gradient_booster"]["model"]["trees"]:
+        inner = [node for node, child in enumerate(tree["left_children"]) if child >= 0]
+        conditions = np.array(tree["split_conditions"], dtype=np.float32)[inner]
+        below = np.nextafter(conditions, np.float32(-np.inf))
+        found.append(Splits(tuple(tree["split_indices"][i] for i in inner), tuple(below.tolist())))
+    return tuple(found)
 
 
 def _keys(said: dict[str, Any], wanted: set[str], where: str) -> None:
