@@ -118,6 +118,7 @@ bundle: setup ## what Amazon MWAA is given, into dist/mwaa; needs RISKCAST_PLACE
 clean: down ## remove the environment and everything the installation wrote
 	@rm -rf $(VENV) .riskcast .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
+.PHONY: aws-test
 aws-test: setup ## AWS paths against moto: a session, each role's calls, a release and its way back
 	@$(BIN)/python -m pytest -q -p no:randomly tests/aws $(PYTEST)
 

@@ -66,6 +66,7 @@ def published(act_as, *, hours, verdict):
         health, predictions, settings=Settings(cloudwatch=NAMESPACE), window=WINDOW,
         product=DAILY_RISK,
     )  # fmt: skip
+    act_as("setup")  # what follows is the test's own asking
 
 
 def seen(found):

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,8 +26,11 @@ from tests.aws.fargate import Fargate, until
 from tests.aws.grants import SERVICES, refused, role
 from tests.rollout.rollout_house import PRODUCT, House
 
+from riskcast.core.errors import ReleaseFailed
 from riskcast.core.settings import PREFIX, Settings
 from riskcast.registry import Registry
+from riskcast.rollout.release import Release
+from riskcast.rollout.site import fetch_site
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "deploy.yml"
@@ -320,6 +324,16 @@ def test_roles_of_a_release_call_nothing_they_may_not(cloud, environment):
         assert made[name] and refused(made[name], granted) == [], name
     assert "elasticloadbalancing:ModifyRule" not in cloud.by("ci")
     assert "elasticloadbalancing:ModifyRule" in cloud.by("rollout")
+
+
+def test_where_ecs_moves_the_traffic_its_one_service_is_updated(environment):
+    said = []
+    site = replace(fetch_site(f"/{NAME}/site"), services={"blue": environment.services["blue"]})
+    native = Release(site, PRODUCT, said.append, patience=100, pause=0.2)
+    assert native.deploy(f"{REGISTRY}/{NAME}/serving:0000001", who="ci:test") == "blue"
+    assert environment.images()["blue"] == "0000001" and "ECS moved the traffic" in said[-1]
+    with pytest.raises(ReleaseFailed, match="stop-service-deployment"):
+        native.rollback(who="ci:test", why="planted")
 
 
 def test_no_release_begins_while_a_rollout_owns_the_weights(cloud, environment):

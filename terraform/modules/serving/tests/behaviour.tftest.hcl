@@ -77,17 +77,17 @@ run "blue_serves_first_and_green_waits" {
   }
 }
 
-run "only_who_moves_traffic_is_told_how" {
+run "who_moves_or_answers_traffic_is_told_where_it_goes" {
   command = apply
 
   assert {
-    condition     = contains([for v in jsondecode(aws_ecs_task_definition.this["rollout"].container_definitions)[0].environment : v.name], "RISKCAST_ALB_RULES")
-    error_message = "The rollout does not know its rule."
+    condition     = alltrue([for name in ["rollout", "blue", "green"] : contains([for v in jsondecode(aws_ecs_task_definition.this[name].container_definitions)[0].environment : v.name], "RISKCAST_ALB_RULES")])
+    error_message = "The rollout moves the weights, and a colour tells its streams of them: both know the rule."
   }
 
   assert {
-    condition     = !contains([for v in jsondecode(aws_ecs_task_definition.this["blue"].container_definitions)[0].environment : v.name], "RISKCAST_ALB_RULES")
-    error_message = "A server has no business with the load balancer."
+    condition     = !contains([for v in jsondecode(aws_ecs_task_definition.this["mlflow"].container_definitions)[0].environment : v.name], "RISKCAST_ALB_RULES")
+    error_message = "MLflow has no business with the load balancer."
   }
 }
 
