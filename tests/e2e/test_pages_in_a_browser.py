@@ -120,11 +120,10 @@ def test_the_dashboard_draws_each_of_its_pages(open_page, tab):
     page = open_page("/dashboard/")
     page.get_by_role("link", name=tab).first.click()
     page.get_by_role("heading", level=1).first.wait_for()
-    # While a page is drawn anew, its old parts are pale.
-    page.wait_for_function(
-        "!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton],"
-        " [data-stale=true]')"
-    )
+    # While a page is drawn anew, its old parts are pale. Not `wait_for_function`: the page's policy
+    # lets nobody evaluate text.
+    drawing = "[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]"
+    playwright.expect(page.locator(drawing)).to_have_count(0, timeout=PATIENCE)
     assert page.locator("[data-testid=stException]").count() == 0
     assert grave_faults(page) == []
 
