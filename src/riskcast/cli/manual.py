@@ -134,8 +134,8 @@ def errors() -> str:
     causes = dict(re.findall(r"(\w+) {2,}(\S.*)$", tree.__doc__ or "", re.MULTILINE))
     out = [
         "# Errors\n",
-        "The command prints `error [code] message (this page)` and ends with 3, or 4 where a gate refused; "
-        'the API answers `{"error": {"code", "message", "fix"}}`. The message holds the '
+        "The command prints `error [code] message (this page)` and ends with 3, or 4 where a gate "
+        'refused; the API answers `{"error": {"code", "message", "fix"}}`. The message holds the '
         "place and the value. Codes that only the API has: [API](api.md#error-codes).\n",
     ]
     for each in _below(tree.RiskcastError):
