@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
 REPORT = "<!doctype html><html lang=en><title>Report</title><h1>Drift of vix</h1><a href=./>all</a>"
-PATIENCE = 60_000  # milliseconds; pages of Streamlit draw themselves in several steps
+PATIENCE = 180_000  # milliseconds; Streamlit draws in steps, a busy machine slowly
 
 
 def of_console(settings):

@@ -135,8 +135,7 @@ def errors() -> str:
     out = [
         "# Errors\n",
         "The command prints `error [code] message (this page)` and ends with 3, or 4 where a gate "
-        "refused; "
-        'the API answers `{"error": {"code", "message", "fix"}}`. The message holds the '
+        'refused; the API answers `{"error": {"code", "message", "fix"}}`. The message holds the '
         "place and the value. Codes that only the API has: [API](api.md#error-codes).\n",
     ]
     for each in _below(tree.RiskcastError):
