@@ -32,7 +32,7 @@ def main() -> None:
     folder, key = settings.home_path / "inbox", settings.keys_path / PASSWORD
     if not key.exists():
         raise SettingsError(f"{key} is missing; `riskcast up` makes it")
-    for name in ("cur", "new", "tmp"):  # a folder that is there already is taken for a whole Maildir
+    for name in ("cur", "new", "tmp"):  # a folder that is there is taken for a whole Maildir
         (folder / name).mkdir(parents=True, exist_ok=True)
 
     class Keep(Handler):  # type: ignore[misc]
