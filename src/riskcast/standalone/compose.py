@@ -125,14 +125,12 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
     begun = seconds()
     chosen = [part for name in profiles for part in ("--profile", name)]
     # Itself it waits for what others need, not for what nobody needs.
-    compose(*chosen, "up", "--detach", "--no-build")
-    waiting = set(services(*chosen))
-    while waiting:
-        states = container_states()
-        for name in sorted(waiting):
-            state = states.get(name, "missing")
+    healthy: set[str] = set()
+    while healthy != set(states := container_states()):
+        for name in sorted(set(states) - healthy):
+            state = states[name]
             if state in ("healthy", "exited 0"):
-                waiting.discard(name)
+                healthy.add(name)
                 progress(name, "healthy", seconds() - begun)
             elif state.startswith("exited") or seconds() - begun > UP_SECONDS:
                 last = compose("logs", "--no-color", "--tail=8", name, check=False).stdout
@@ -143,11 +141,6 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
 def compose_down(*, volumes: bool = False) -> None:
     """Stop the project and remove its containers and networks, its data only when asked to."""
     compose("--profile", "full", "down", *(("--volumes",) if volumes else ()))
-
-
-def services(*profile: str) -> list[str]:
-    """Return the names of the services of a profile."""
-    return compose(*profile, "config", "--services").stdout.split()
 
 
 def container_states() -> dict[str, str]:
