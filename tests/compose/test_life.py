@@ -138,7 +138,7 @@ def redis_comes_back(client: Client) -> None:
     answers = []
     with timed("Redis killed, until forecasts are given again"):
         await_that(lambda: answers.append(client.predict().status_code) or answers[-1] == 200)
-        await_that(lambda: compose.container_state("redis") == "healthy")
+        await_that(lambda: compose.container_states()["redis"] == "healthy")
     # Meanwhile a forecast is refused by name, never invented.
     assert set(answers) <= {200, 503}
     assert client.predict().status_code == 200
@@ -148,7 +148,7 @@ def postgres_comes_back(client: Client) -> None:
     crash("postgres")
     answers = []
     with timed("Postgres killed, until Airflow is healthy again"):
-        await_that(lambda: compose.container_state("postgres") == "healthy")
+        await_that(lambda: compose.container_states()["postgres"] == "healthy")
         await_that(lambda: set(client.airflow().values()) == {"healthy"})
         answers.append(client.predict().status_code)
     assert set(answers) == {200}

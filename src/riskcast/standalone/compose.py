@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from riskcast.standalone.secrets import CONSOLE, fernet_key, secret, write_priva
 FOLDER = "secrets"
 RUNNER = "runner"
 UP_SECONDS = 900.0
+POLL_SECONDS = 0.5
 Progress = Callable[[str, str, float], None]
 
 
@@ -122,17 +125,17 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
     begun = seconds()
     chosen = [part for name in profiles for part in ("--profile", name)]
     # Itself it waits for what others need, not for what nobody needs.
-    compose(*chosen, "up", "--detach", "--no-build")
-    waiting = set(services(*chosen))
-    while waiting:
-        for name in sorted(waiting):
-            state = container_state(name)
+    healthy: set[str] = set()
+    while healthy != set(states := container_states()):
+        for name in sorted(set(states) - healthy):
+            state = states[name]
             if state in ("healthy", "exited 0"):
-                waiting.discard(name)
+                healthy.add(name)
                 progress(name, "healthy", seconds() - begun)
             elif state.startswith("exited") or seconds() - begun > UP_SECONDS:
                 last = compose("logs", "--no-color", "--tail=8", name, check=False).stdout
                 raise StackError(f"{name} is {state} after {seconds() - begun:.0f} s:\n{last}")
+        time.sleep(POLL_SECONDS)
 
 
 def compose_down(*, volumes: bool = False) -> None:
@@ -140,22 +143,24 @@ def compose_down(*, volumes: bool = False) -> None:
     compose("--profile", "full", "down", *(("--volumes",) if volumes else ()))
 
 
-def services(*profile: str) -> list[str]:
-    """Return the names of the services of a profile."""
-    return compose(*profile, "config", "--services").stdout.split()
-
-
-def container_state(service: str) -> str:
-    """Return what Docker says of a service: its health, or ``exited <status>``, or ``missing``."""
-    name = compose("ps", "--all", "--quiet", service, check=False).stdout.strip()
-    if not name:
-        return "missing"
-    shown = "{{.State.Status}} {{.State.ExitCode}} {{with .State.Health}}{{.Status}}{{end}}"
+def container_states() -> dict[str, str]:
+    """Return what Docker says of each service: its health, or ``exited <status>``."""
+    # Docker itself, not docker-compose 1, which needs a second for each answer.
+    shown = '{{.Label "com.docker.compose.service"}}|{{.State}}|{{.Status}}'
+    ours = f"label=com.docker.compose.project={_environment()['COMPOSE_PROJECT_NAME']}"
     ran = subprocess.run(
-        ("docker", "inspect", "--format", shown, name), capture_output=True, text=True, check=False
-    )
-    status, code, health = (*ran.stdout.split(), "", "", "")[:3]
-    return f"exited {code}" if status == "exited" else health or status or "missing"
+        ("docker", "ps", "--all", "--filter", ours, "--format", shown),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if ran.returncode:
+        raise StackError(f"Docker does not answer: {ran.stderr.strip()}")
+    states = {}
+    for line in ran.stdout.splitlines():
+        service, state, said = line.split("|")
+        found = re.search(r"\(([\w: ]+)\)", said)  # Up 5 minutes (healthy); Exited (0) 2 days ago
+        detail = found[1] if found else ""
+        states[service] = f"exited {detail}" if state == "exited" else detail or state
+    return states
 
 
 def _program() -> tuple[str, ...]:
