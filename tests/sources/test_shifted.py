@@ -6,8 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from riskcast.core.errors import SettingsError
+from riskcast.core.settings import Settings
 from riskcast.core.window import Window
-from riskcast.sources import SampleSource
+from riskcast.sources import SampleSource, open_source
 from riskcast.sources.shifted import ShiftedSource
 
 SINCE = date(2018, 10, 1)
@@ -54,3 +56,17 @@ def test_other_symbols_are_left_alone():
         for s in (sample, ShiftedSource(sample, "GSPC", SINCE, 3.0))
     )
     assert was.equals(is_now)
+
+
+def test_the_setting_shifts_the_sample_and_a_wrong_one_is_refused():
+    window = Window.parse("2018-09-24", "2018-10-05")
+    plain, wild = (
+        open_source(Settings(sample_shift=shift)).fetch_market(window).filter(symbol="GSPC")
+        for shift in ("", "2018-10-01:4")
+    )
+    before = plain["date"] < date(2018, 10, 1)
+    assert plain.filter(before).equals(wild.filter(before))
+    moves = [rows["close"].log().diff().tail(4).to_numpy() for rows in (plain, wild)]
+    assert moves[1] == pytest.approx(4 * moves[0])
+    with pytest.raises(SettingsError, match="session:factor"):
+        Settings(sample_shift="4")

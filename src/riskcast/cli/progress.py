@@ -64,7 +64,8 @@ class Display:
             if state in ("running", "success", "failed") and self._states.get(name) != state:
                 self._states[name] = state
                 mark = {"success": "[green]✓[/green]", "failed": "[red]✗[/red]"}.get(state, "…")
-                took = seconds() - self._began.setdefault(name, seconds())
+                now = seconds()
+                took = now - self._began.setdefault(name, now)
                 if state != "running":
                     console.print(f"  {mark} {name:<16} {took:6.1f} s")
 
