@@ -72,7 +72,7 @@ class Fargate:
             env=self.environment(definition) | {"PATH": BIN + os.environ["PATH"]},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         self.ended.append(done)
@@ -117,7 +117,7 @@ def _secret(value_from: str) -> str:
     return text if len(parts) < 8 else str(json.loads(text)[parts[7]])
 
 
-def until(true: Callable[[], bool], *, seconds: float = 120.0) -> None:
+def until(true: Callable[[], bool], *, seconds: float = 900.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
