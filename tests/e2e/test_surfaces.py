@@ -62,7 +62,7 @@ def settings():
 @pytest.fixture(scope="module")
 def site(settings):
     url = f"http://127.0.0.1:{settings.api_port}"
-    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
         yield client
 
 
@@ -91,7 +91,7 @@ def test_a_page_opens_to_its_own_login_and_to_no_other(settings, site, path):
 def test_airflow_gives_no_token_for_a_shipped_password(site):
     for user, password in SHIPPED:
         answer = site.post("/airflow/auth/token", json={"username": user, "password": password})
-        assert answer.status_code in (401, 422), (user, answer.text)
+        assert answer.status_code in (400, 401, 422), (user, answer.text)
     assert site.get("/airflow/auth/token").status_code != 200  # only where all are admins
     assert site.post("/airflow/auth/token/cli", json={}).status_code in (401, 422)
 
@@ -125,7 +125,7 @@ def test_servers_behind_nginx_ask_for_a_login_at_their_own_ports_too(settings):
         ("inbox_port", "/", 401),
     ):
         url = f"http://127.0.0.1:{getattr(settings, port)}{path}"
-        answer = httpx.get(url, trust_env=False, timeout=30)
+        answer = httpx.get(url, trust_env=False, timeout=120)
         assert answer.status_code in (status, 403), (url, answer.text)
 
 
@@ -163,7 +163,8 @@ def test_every_answer_says_what_a_browser_may_do_with_it(settings, site):
     for path, door in [(p, None) for p in (*OPEN, "/nothing")] + list(PAGES.items()):
         for given in ({}, logins.get(door) or {}):
             headers = site.get(path, **given).headers
-            assert headers["x-content-type-options"] == "nosniff"
+            # MLflow says it too.
+            assert set(headers["x-content-type-options"].split(", ")) == {"nosniff"}
             policies = headers.get_list("content-security-policy")
             assert len(policies) == 1, path
             assert "default-src 'none'" in policies[0]

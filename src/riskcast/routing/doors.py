@@ -73,6 +73,7 @@ def mlflow_door(server: str) -> str:
             }}
             proxy_set_header Host {server};
             proxy_set_header Origin $foreign_origin;
+            proxy_set_header Authorization $name_and_password;
             proxy_set_header Connection "";
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
