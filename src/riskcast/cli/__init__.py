@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from riskcast import __version__
 from riskcast.cli.backfill import add_to as add_backfill
+from riskcast.cli.backup import add_to as add_backup
 from riskcast.cli.bundle import add_to as add_bundle
 from riskcast.cli.data import add_to as add_data
 from riskcast.cli.demo import add_to as add_demo
@@ -25,6 +26,7 @@ from riskcast.cli.past import add_to as add_past
 from riskcast.cli.rollout import add_to as add_rollout
 from riskcast.cli.skill import add_to as add_skill
 from riskcast.cli.stack import add_to as add_stack
+from riskcast.core import redaction
 from riskcast.core.errors import GateRefused, RiskcastError
 
 app = typer.Typer(
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 for add in (
     add_backfill,
+    add_backup,
     add_bundle,
     add_data,
     add_demo,
@@ -58,11 +61,13 @@ def version() -> None:
 
 def main() -> None:
     """Run the command; a named error is one line, with where its cure stands at the end."""
+    redaction.install()
     try:
         app()
     except RiskcastError as error:
+        said = escape(redaction.redact(str(error)))
         Console(stderr=True, highlight=False).print(
-            f"[red]error[/red] \\[{error.code}] {escape(str(error))}"
+            f"[red]error[/red] \\[{error.code}] {said}"
             f" [dim](docs/reference/errors.md#{error.code})[/dim]",
             soft_wrap=True,
         )

@@ -28,6 +28,8 @@ RiskcastError
 │   ├── RolloutRefused       it may not be: gate, pin, approval, or nothing to return to
 │   ├── RolloutUnderWay      another rollout of the product has not ended
 │   └── RolloutAborted       a check failed on the way
+├── BackupError              a backup could not be made or put back
+│   └── BackupRefused        a file is no whole backup, or the place it should go to is in use
 ├── MailFailed               a mail was too large, or the server did not take it
 ├── ServingError             answered by the API as a named 4xx or 503
 │   ├── FeatureMissing       a value the model needs is not stored
@@ -195,6 +197,14 @@ class RolloutUnderWay(RolloutError):
 class RolloutAborted(RolloutError):
     code = "rollout-aborted"
     cure = "See the check named and `riskcast logs blue` and `green`; then promote again."
+
+
+class BackupError(RiskcastError):
+    code = "backup"
+
+
+class BackupRefused(BackupError):
+    code = "backup-refused"
 
 
 class MailFailed(RiskcastError):

@@ -7,6 +7,7 @@ import sys
 from email.message import Message
 from pathlib import Path
 
+from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError, SettingsError
 from riskcast.core.settings import LOOPBACK, read_settings
 
@@ -54,7 +55,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    redaction.install()
     try:
         main()
     except RiskcastError as error:
-        sys.exit(f"{error.code}: {error}")
+        sys.exit(redaction.redact(f"{error.code}: {error}"))

@@ -2,11 +2,13 @@
 
 The digest tells that files are what was registered; whoever can write to the registry can write
 digests too. The private key stays where models are trained; servers need the public one alone.
+The file of public keys may hold several: a new private key is added to those trusted before.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from base64 import b64decode, b64encode
 from hashlib import sha256
@@ -20,10 +22,22 @@ if TYPE_CHECKING:
 
 PRIVATE, PUBLIC = "model-signing.key", "model-signing.pub"
 _PURPOSE = "riskcast-model-1"  # a signature made for something else never fits
+_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", re.DOTALL)
 
 
 def ensure_key(folder: Path) -> Path:
-    """Make the key pair unless there is one; return the file of the public key."""
+    """Make the private key unless there is one, and have its public half among the trusted.
+
+    Returns
+    -------
+    Path
+        File of the public keys.
+
+    Raises
+    ------
+    ArtifactRefused
+        If a key cannot be read.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,15 +50,15 @@ def ensure_key(folder: Path) -> Path:
             serialization.NoEncryption(),
         )
         _put(private, pem)
+    half = (
+        _private_key(private)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
     if not public.exists():
-        pem = (
-            _private_key(private)
-            .public_key()
-            .public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        )
-        _put(public, pem)
+        _put(public, half)
+    elif half.strip() not in (trusted := public.read_bytes()):
+        _draft(public, trusted.rstrip() + b"\n" + half).replace(public)
     return public
 
 
@@ -82,18 +96,23 @@ def check(public: Path, product: str, digest: str, signature: str | None) -> Non
             f"a model of {product} has no signature and {public} asks for one; train again"
         )
     try:
-        key = load_pem_public_key(public.read_bytes())
+        pems = _PEM.findall(public.read_bytes())
+        keys = [load_pem_public_key(pem) for pem in pems]
+        stated = b64decode(signature, validate=True)
     except (OSError, ValueError) as error:
-        raise ArtifactRefused(f"the public key {public} cannot be read: {error}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise ArtifactRefused(f"{public} holds no Ed25519 key")
-    try:
-        key.verify(b64decode(signature, validate=True), _message(product, digest))
-    except (InvalidSignature, ValueError) as error:
-        raise ArtifactRefused(
-            f"a model of {product} with digest {digest[:12]} was not signed with the key of "
-            f"{public}; train again, or roll back to a version that was"
-        ) from error
+        raise ArtifactRefused(f"{public} or a signature cannot be read: {error}") from error
+    if not keys or not all(isinstance(key, Ed25519PublicKey) for key in keys):
+        raise ArtifactRefused(f"{public} holds something that is no Ed25519 key")
+    for key in keys:
+        try:
+            key.verify(stated, _message(product, digest))  # type: ignore[union-attr,call-arg]
+        except InvalidSignature:
+            continue
+        return
+    raise ArtifactRefused(
+        f"a model of {product} with digest {digest[:12]} was not signed with a key of {public}; "
+        "train again, or roll back to a version that was"
+    )
 
 
 def _message(product: str, digest: str) -> bytes:
@@ -113,11 +132,17 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _put(path: Path, content: bytes) -> None:
-    """Write a file only we can read, whole, unless another process was faster: then it stays."""
+def _draft(path: Path, content: bytes) -> Path:
+    """Write a file beside `path` that only we can read."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
+    return draft
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file whole, unless another process was faster: then that one's stays."""
+    draft = _draft(path, content)
     try:
         os.link(draft, path)
     except FileExistsError:

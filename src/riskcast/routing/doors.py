@@ -5,6 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# What a page may load, by door: its own site's files, and what their authors write into pages.
+# Scripts are each product's own and inline in all of them; none may be fetched from elsewhere, and
+# nothing that is shown may send data anywhere but here.
+_SITE = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'{scripts}; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src {reach}; worker-src 'self' blob:; manifest-src 'self'; frame-src 'self'; "
+    "media-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+POLICIES = {
+    "mlflow": _SITE.format(scripts=" 'unsafe-eval'", reach="'self'"),
+    "airflow": _SITE.format(scripts="", reach="'self'"),
+    "dashboard": _SITE.format(scripts="", reach="'self'"),
+    "inbox": _SITE.format(scripts="", reach="'none'"),
+    "reports": _SITE.format(scripts="", reach="'none'"),  # a report is read, it asks for nothing
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -43,6 +60,7 @@ def mlflow_door(server: str) -> str:
     """
     return f"""location = /mlflow {{ return 308 /mlflow/; }}
         location /mlflow/ {{
+            set $door_policy "{POLICIES["mlflow"]}";
             limit_req zone=pages burst=300 nodelay;
             client_max_body_size 64m;
             set $foreign_origin $http_origin;
@@ -69,6 +87,7 @@ def airflow_door(server: str) -> str:
     return f"""location = /airflow {{ return 308 /airflow/; }}
         location /airflow/execution/ {{ return 404; }}
         location /airflow/ {{
+            set $door_policy "{POLICIES["airflow"]}";
             limit_req zone=pages burst=300 nodelay;
             client_max_body_size 1m;
             proxy_read_timeout 60s;
@@ -82,6 +101,7 @@ def dashboard_door(server: str, users: Path) -> str:
     """Return the locations of the dashboard at `server`, for who is in the file `users`."""
     return f"""location = /dashboard {{ return 308 /dashboard/; }}
         location /dashboard/ {{
+            set $door_policy "{POLICIES["dashboard"]}";
             {_login(users)}
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $connection_kept;
@@ -97,6 +117,7 @@ def inbox_door(server: str) -> str:
     """Return the locations of the inbox at `server`, which asks for the login itself."""
     return f"""location = /inbox {{ return 308 /inbox/; }}
         location /inbox/ {{
+            set $door_policy "{POLICIES["inbox"]}";
             limit_req zone=pages burst=300 nodelay;
             proxy_hide_header Cache-Control;
             proxy_hide_header X-Content-Type-Options;
@@ -106,6 +127,7 @@ def inbox_door(server: str) -> str:
             add_header Referrer-Policy no-referrer always;
             add_header Cache-Control no-store always;
             add_header Strict-Transport-Security $transport_security always;
+            add_header Content-Security-Policy $content_policy always;
             proxy_next_upstream off;
             proxy_pass http://{server}/;
         }}"""
@@ -115,6 +137,7 @@ def reports_door(folder: Path, users: Path) -> str:
     """Return the locations of the HTML reports in `folder`, for who is in the file `users`."""
     return f"""location = /reports {{ return 308 /reports/; }}
         location /reports/ {{
+            set $door_policy "{POLICIES["reports"]}";
             {_login(users)}
             # A script of another type is refused by browsers.
             types {{ text/html html; text/javascript js; }}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError
 from riskcast.core.settings import read_settings
 
@@ -46,7 +47,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    redaction.install()
     try:
         main()
     except RiskcastError as error:
-        sys.exit(f"{error.code}: {error}")
+        sys.exit(redaction.redact(f"{error.code}: {error}"))

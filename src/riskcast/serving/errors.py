@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from riskcast.core.errors import NoSuchSession, NotReady, RiskcastError, ServingError
+from riskcast.core.redaction import redact
 
 _DOCS = "See /docs for the shape of a request."
 _FIXES = {
@@ -44,4 +45,4 @@ def described(error: RiskcastError) -> tuple[int, str, str, str]:
     else:
         status = NotReady.status
     fix = getattr(error, "fix", "") or _FIXES.get(error.code, "Ask again; the log has the details.")
-    return status, error.code, str(error), fix
+    return status, error.code, redact(str(error)), fix

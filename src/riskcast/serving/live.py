@@ -21,6 +21,7 @@ from riskcast.core.errors import (
     NotReady,
     RiskcastError,
 )
+from riskcast.core.redaction import redact
 from riskcast.core.settings import Settings
 from riskcast.online.base import FeatureReader, FeatureRow
 from riskcast.products import Product
@@ -172,18 +173,18 @@ class Live:
             row: FeatureRow | None = self.latest_row()
         except RiskcastError as error:
             row = None
-            found.append(f"{error.code}: {error}")
+            found.append(redact(f"{error.code}: {error}"))
         try:
             model = self.current_model().model
             if row is not None:
                 known_values(model, row, {}, self.product.features)
         except RiskcastError as error:
-            found.append(f"{error.code}: {error}")
+            found.append(redact(f"{error.code}: {error}"))
         return found
 
     def troubles(self) -> list[str]:
         """Return what failed last in the background, whether or not the server can answer."""
-        found = [f"{name}: {why}" for name, why in sorted(self.faults.items())]
+        found = [redact(f"{name}: {why}") for name, why in sorted(self.faults.items())]
         if refused := self.refused:
             found.append(f"version {refused.version} refused: {refused.reason}")
         return found

@@ -52,8 +52,8 @@ def configure(settings: Settings, layout: Layout, tell: Callable[[str], None]) -
     _redis(settings, layout)
     _mlflow(layout)
     _nginx(settings, layout, tell)
-    for name in ("airflow", "mlflow-artifacts"):
-        (layout.home / name).mkdir(mode=0o700, exist_ok=True)
+    for folder in (layout.home / "airflow", layout.artifacts):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _redis(settings: Settings, layout: Layout) -> None:

@@ -67,6 +67,16 @@ class Layout:
         return self.home / "keys"
 
     @property
+    def artifacts(self) -> Path:
+        """Folder of the models and figures that MLflow keeps."""
+        return self.home / "mlflow-artifacts"
+
+    @property
+    def restoring(self) -> Path:
+        """File that stands while a backup is put back: the home is not whole then."""
+        return self.home / "restoring.json"
+
+    @property
     def sockets(self) -> Path:
         """Folder of unix sockets: <home>/run/sockets, or a recorded short one if that is deep."""
         if not self._deep:

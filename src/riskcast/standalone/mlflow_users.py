@@ -12,6 +12,7 @@ from base64 import b64encode
 from http.client import HTTPConnection
 from typing import Any
 
+from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError, StackError
 from riskcast.core.settings import LOOPBACK, Settings, read_settings
 from riskcast.standalone.layout import (
@@ -69,7 +70,8 @@ def _ask(
 
 
 if __name__ == "__main__":
+    redaction.install()
     try:
         ensure_reader(read_settings())
     except RiskcastError as error:
-        sys.exit(f"{error.code}: {error}")
+        sys.exit(redaction.redact(f"{error.code}: {error}"))

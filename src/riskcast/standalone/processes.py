@@ -177,7 +177,7 @@ def _mlflow(settings: Settings, layout: Layout, ours: Mapping[str, str]) -> tupl
         environment={
             "MLFLOW_BACKEND_STORE_URI": postgres.uri(layout, "mlflow"),
             "PGPASSFILE": str(postgres.passfile(layout, "mlflow")),
-            "MLFLOW_ARTIFACTS_DESTINATION": str(layout.home / "mlflow-artifacts"),
+            "MLFLOW_ARTIFACTS_DESTINATION": str(layout.artifacts),
             "MLFLOW_AUTH_CONFIG_PATH": str(layout.home / "mlflow" / "basic_auth.ini"),
             "MLFLOW_AUTH_ADMIN_USERNAME": MLFLOW_ADMIN,
             "MLFLOW_AUTH_ADMIN_PASSWORD": mlflow_password(layout, MLFLOW_ADMIN),

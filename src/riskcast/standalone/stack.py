@@ -56,9 +56,13 @@ def up(
         If another program holds a port; nothing has been started then.
     StackError
         If a process does not become healthy, with the end of its log; what had started keeps
-        running. Or if the stack runs under other settings.
+        running. Or if the stack runs under other settings, or its home was restored by half.
     """
     layout = Layout.of(settings)
+    if processes is None and layout.restoring.exists():
+        raise StackError(
+            f"a restore into {layout.home} has not ended; run it again, or remove the home"
+        )
     with layout.lock():
         layout.make()
         supervisor = Supervisor(layout)
