@@ -201,10 +201,12 @@ class RolloutAborted(RolloutError):
 
 class BackupError(RiskcastError):
     code = "backup"
+    cure = "See that the target can be written and the stack's databases answer; then again."
 
 
 class BackupRefused(BackupError):
     code = "backup-refused"
+    cure = "Name a whole backup, and an empty folder with --home."
 
 
 class MailFailed(RiskcastError):
