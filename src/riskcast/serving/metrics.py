@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -46,8 +47,8 @@ class Metrics:
 
     def described(self) -> list[Metric]:
         """Return every family without samples: names, kinds, labels and what they mean."""
-        own: tuple[Collector, ...] = (self.requests, self.seconds)
-        return [family for each in (*own, *self._collectors) for family in each.describe()]
+        every: tuple[Any, ...] = (self.requests, self.seconds, *self._collectors)
+        return [family for each in every for family in each.describe()]
 
     def exposition(self) -> bytes:
         """Return all figures in the Prometheus text format."""
