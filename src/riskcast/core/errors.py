@@ -208,12 +208,12 @@ class RolloutAborted(RolloutError):
 
 class BackupError(RiskcastError):
     code = "backup"
-    cure = "Make room or the stack whole (`riskcast doctor`), then run it again."
+    cure = "See that the target can be written and the stack's databases answer; then again."
 
 
 class BackupRefused(BackupError):
     code = "backup-refused"
-    cure = "Name another file, or an empty home."
+    cure = "Name a whole backup, and an empty folder with --home."
 
 
 class MailFailed(RiskcastError):
