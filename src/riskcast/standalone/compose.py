@@ -125,6 +125,7 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
     begun = seconds()
     chosen = [part for name in profiles for part in ("--profile", name)]
     # Itself it waits for what others need, not for what nobody needs.
+    compose(*chosen, "up", "--detach", "--no-build")
     healthy: set[str] = set()
     while healthy != set(states := container_states()):
         for name in sorted(set(states) - healthy):
