@@ -109,7 +109,8 @@ def compose(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[
     )
     if check and ran.returncode:
         said = "\n  ".join(("", *ran.stderr.strip().splitlines()[-12:]))
-        raise StackError(f"{' '.join(command)} ended with {ran.returncode}:{said}")
+        cure = "\n`make images` builds what is missing" if "--no-build" in arguments else ""
+        raise StackError(f"{' '.join(command)} ended with {ran.returncode}:{said}{cure}")
     return ran
 
 
