@@ -163,8 +163,14 @@ def crash(service: str) -> None:
     )
     if os.geteuid() == 0:
         os.kill(int(shown.stdout), signal.SIGKILL)
+        await_that(lambda: restarts(name) > 0)
     else:  # another account's processes are out of reach; Docker would not restart what it killed
         subprocess.run(["docker", "restart", "--time", "0", name], check=True, capture_output=True)
+
+
+def restarts(name: str) -> int:
+    shown = ["docker", "inspect", "--format", "{{.RestartCount}}", name]
+    return int(subprocess.run(shown, capture_output=True, text=True).stdout)
 
 
 def await_that(condition, seconds: float = 180.0) -> None:

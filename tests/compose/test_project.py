@@ -223,3 +223,23 @@ def test_airflow_comes_without_what_computes():
 
 def test_the_dockerfile_names_no_place_packages_come_from():
     assert not re.search(r"https?://(?!127\.0\.0\.1)", DOCKERFILE)
+
+
+@pytest.mark.parametrize("stage", [n for n, text in stages().items() if text.startswith("base AS")])
+def test_an_image_knows_its_commit_and_a_new_one_costs_no_layer_before_it(stage):
+    text = stages()[stage]
+    assert "ENV GIT_SHA=${REVISION}" in text
+    assert text.index("ARG REVISION") > text.rindex("COPY --from")
+    assert "REVISION" not in stages()["base"]
+
+
+def test_where_there_is_no_git_the_version_stands_in_for_the_commit(monkeypatch):
+    from riskcast.jobs.lineage import git_sha
+
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("GIT_SHA", raising=False)
+    git_sha.cache_clear()
+    try:
+        assert git_sha().startswith("riskcast-")
+    finally:
+        git_sha.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -37,6 +38,8 @@ def git_sha() -> str:
     """
     if sha := os.environ.get("GIT_SHA", ""):
         return sha
+    if shutil.which("git") is None:
+        return f"riskcast-{__version__}"
     done = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         cwd=Path(__file__).parent,

@@ -109,7 +109,8 @@ def compose(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[
     )
     if check and ran.returncode:
         said = "\n  ".join(("", *ran.stderr.strip().splitlines()[-12:]))
-        raise StackError(f"{' '.join(command)} ended with {ran.returncode}:{said}")
+        cure = "\n`make images` builds what is missing" if "--no-build" in arguments else ""
+        raise StackError(f"{' '.join(command)} ended with {ran.returncode}:{said}{cure}")
     return ran
 
 
@@ -125,6 +126,7 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
     begun = seconds()
     chosen = [part for name in profiles for part in ("--profile", name)]
     # Itself it waits for what others need, not for what nobody needs.
+    compose(*chosen, "up", "--detach", "--no-build")
     healthy: set[str] = set()
     while healthy != set(states := container_states()):
         for name in sorted(set(states) - healthy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from urllib.parse import urlsplit
 
+from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError, SettingsError
 from riskcast.core.settings import read_settings
 
@@ -23,6 +24,7 @@ def main() -> None:
 
     from riskcast.worker.app import create_app
 
+    redaction.install()
     settings = read_settings()
     token = settings.keys_path / TOKEN
     if not token.is_file():
