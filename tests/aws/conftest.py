@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))  # small_model l
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))  # serving_world lives there
 
 from tests.aws.recorder import Recorder
+from tests.dags import airflow_home  # noqa: F401, before airflow is imported
 
 SETUP = "setup"  # the role of tests themselves: no role of Terraform
 CLOUD: list[Recorder] = []

@@ -95,7 +95,7 @@ def test_the_mail_names_the_error_and_its_cure_and_not_an_exit_code(inbox, home)
     done = fail("ingest_market")
     assert done.returncode == 3
     last = done.stderr.splitlines()[-1]
-    code, sentence = re.fullmatch(r"error \[([\w-]+)\] (.+)", last).groups()
+    code, sentence = re.fullmatch(r"error \[([\w-]+)\] (.+) \(docs/.+\)", last).groups()
     assert code == "source-missing"
     mails.failed(told)
     (message,) = inbox

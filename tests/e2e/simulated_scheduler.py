@@ -157,7 +157,12 @@ class Scheduler:
         began = datetime.now(UTC)
         context = {
             "ti": SimpleNamespace(
-                dag_id=run.pipeline.name, task_id=step.name, start_date=began, try_number=0
+                dag_id=run.pipeline.name,
+                task_id=step.name,
+                map_index=-1,
+                start_date=began,
+                try_number=0,
+                log_url=f"http://127.0.0.1/airflow/dags/{run.pipeline.name}/tasks/{step.name}",
             ),
             "dag_run": SimpleNamespace(run_id=run.run_id, run_type="scheduled", start_date=run.at),
             "run_id": run.run_id,

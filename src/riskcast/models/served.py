@@ -60,6 +60,11 @@ class ServedModel:
         Newest session any part saw; only sessions from then on may be forecast.
     logits : RegimeLogits, optional
         What features add to the regime probabilities; without it the calibration speaks alone.
+
+    Raises
+    ------
+    ArtifactRefused
+        If the logits read a feature that is no column.
     """
 
     product: str
@@ -76,6 +81,8 @@ class ServedModel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_where", positions(self.members, self.columns))
         read = () if self.logits is None else self.logits.columns
+        if unknown := sorted(set(read) - set(self.columns)):
+            raise ArtifactRefused(f"{LOGITS} reads {unknown}, which are no columns")
         object.__setattr__(self, "_regimes", _among(read, self.columns))
 
     def contributions(self, x: Floats) -> Floats:
@@ -167,8 +174,6 @@ class ServedModel:
         members = _load_members(files, manifest, columns)
         fit_end = manifest.session("fit_end")
         logits = RegimeLogits.load(files) if LOGITS in files else None
-        if logits is not None and (unknown := sorted(set(logits.columns) - set(columns))):
-            raise ArtifactRefused(f"{LOGITS} reads {unknown}, which are no columns")
         parts = {m.name: m.fitted.fit_end for m in members}
         parts |= {} if logits is None else {LOGITS: logits.fit_end}
         if newer := [name for name, saw in parts.items() if saw > fit_end]:
