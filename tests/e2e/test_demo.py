@@ -57,6 +57,7 @@ def test_on_servers_of_its_own_the_event_of_drift_starts_the_training():
             assert sum(s.startswith("Await the retraining") for s in subjects) == 1
             assert promoted + sum("kept its champion" in s for s in subjects) == 2
             assert sum("serves daily_risk" in s for s in subjects) == promoted
+            assert not [s for s in subjects if "canary" in s or "flip" in s]
         finally:
             run("down", RISKCAST_HOME=str(home))
 

@@ -141,3 +141,17 @@ def test_a_forecast_of_tomorrow_changes_no_share_of_today():
     planted = pl.concat([known, effects([99.0, 0.0, 0.0])])
     assert driver_shares(planted.head(40)).equals(driver_shares(known))
     assert not driver_shares(planted).equals(driver_shares(known))  # the check sees a leak
+
+
+def test_forecasts_that_name_two_regimes_only_still_have_their_page():
+    from riskcast.jobs.drift_report import _quality
+
+    scored = pl.DataFrame(
+        {
+            "target": [0.01] * 20,
+            "prediction": [0.01, 0.02] * 10,
+            "regime": ["risk_off"] * 18 + ["transition"] * 2,
+            "named": ["risk_off"] * 20,
+        }
+    )
+    assert "<html" in _quality(scored)[0]

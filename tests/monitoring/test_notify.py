@@ -177,6 +177,12 @@ def test_a_deployment_is_told_once_though_the_sample_s_clock_stands_in_the_past(
     assert run() == run() == [f"No action needed: version 2 serves {PRODUCT.name}"]
 
 
+def test_the_steps_of_a_rollout_are_no_mails_but_its_end_is(run):
+    for n, action in enumerate(("canary", "canary", "flip", "promote")):
+        deployed(run, f"{action}{n}", action, wall() - timedelta(minutes=9 - n))
+    assert run() == ["No action needed: version 2 serves daily_risk"]
+
+
 def test_a_saturday_s_deployment_is_told_on_tuesday_where_monday_is_a_holiday(run):
     deployed(run, "saturday", "promote", wall() - timedelta(days=3, hours=16))
     assert run() == ["No action needed: version 2 serves daily_risk"]

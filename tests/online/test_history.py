@@ -217,3 +217,14 @@ def test_thirty_years_are_retrieved_in_seconds(home, record_property):
     taken = time.perf_counter() - began
     record_property("seconds", taken)
     assert taken < 10
+
+
+def test_a_session_whose_file_came_with_the_next_one_is_trained_on_as_the_lake_has_it(home):
+    first, second = HISTORY["date"].unique().sort()[-3:-1].to_list()
+    then = HISTORY.filter(date=second)["known_at"][0]
+    late = HISTORY.with_columns(
+        known_at=pl.when(pl.col("date") == first).then(then).otherwise("known_at")
+    )
+    publish(home, late)
+    known = lake_of(late).read(FEATURES_DAILY)
+    assert training_rows(home, DAILY_RISK, known).select(NAMES).equals(known.select(NAMES))

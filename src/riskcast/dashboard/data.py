@@ -13,7 +13,7 @@ from riskcast.core.clock import Clock
 from riskcast.core.settings import LOOPBACK, Settings
 from riskcast.evaluation.regimes import reliability as by_bin
 from riskcast.lake import Lake
-from riskcast.pipelines import PIPELINES
+from riskcast.pipelines import PIPELINES, tables_written
 from riskcast.products import Product
 from riskcast.tables import TABLES, Table
 from riskcast.tables.gold import LABELS_DAILY
@@ -138,10 +138,11 @@ def pipelines(lake: Lake) -> pl.DataFrame:
     By the tables themselves, so that it holds wherever steps run; a table may have several
     writers.
     """
+    newest = {name: _newest(lake, TABLES[name]) for name in tables_written(PIPELINES.values())}
     rows = []
     for each in PIPELINES.values():
-        written = {t.name: t for step in each.steps for t in (*step.writes, *step.commits)}
-        stamps = [(*_newest(lake, table), name) for name, table in written.items()]
+        written = {t.name for step in each.steps for t in (*step.writes, *step.commits)}
+        stamps = [(*newest[name], name) for name in written]
         at, known, name = max((s for s in stamps if s[0]), default=("", "", ""))
         events = " or ".join(f"event of {name}" for name in each.on)
         runs = ", ".join(filter(None, (each.schedule.strip("@").replace("_", " "), events)))

@@ -225,15 +225,14 @@ def health() -> None:
     table = _fresh()[0]
     st.subheader("Freshness")
     st.dataframe(table.to_pandas(), hide_index=True, width="stretch")
-    st.subheader("Pipelines")
-    shown.small("Which of its tables was last written; runs and their logs are in Airflow.")
-    st.dataframe(_read("pipelines").to_pandas(), hide_index=True, width="stretch")
     rows = _read("health")
     if rows.is_empty():
         st.info("Nothing was looked at yet: run the pipeline monitor.")
-        return
     for (check,), part in rows.sort("at").group_by(["check"], maintain_order=True):
         shown.chart(f"{check}".replace("_", " ").capitalize(), charts.heat(part), part)
+    st.subheader("Pipelines")
+    shown.small("Which of its tables was last written; runs and their logs are in Airflow.")
+    st.dataframe(_read("pipelines").to_pandas(), hide_index=True, width="stretch")
 
 
 def deployments() -> None:

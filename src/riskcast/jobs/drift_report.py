@@ -102,7 +102,11 @@ def _quality(scored: pl.DataFrame) -> tuple[str, dict[str, list[dict[str, object
     known = scored.drop_nulls("regime")
     presets: list[object] = [RegressionPreset()]
     classes = []
-    if known["regime"].n_unique() > 1:  # of one class nothing can be told apart
+    # Of one class nothing can be told apart, and of two Evidently asks which one is "positive".
+    if (
+        known["regime"].n_unique() > 1
+        and pl.concat([known["regime"], known["named"]]).n_unique() > 2
+    ):
         presets.append(ClassificationQuality(conf_matrix=True))
         classes = [MulticlassClassification(target="regime", prediction_labels="named")]
         scored = known

@@ -34,6 +34,7 @@ from riskcast.tables.output import DEPLOYMENTS, NOTICES
 # Of the ledger, which goes by the wall clock even over a sample: from a Saturday's training to the
 # next monitoring are four days where Monday is a holiday.
 RECENT = timedelta(days=7)
+ON_THE_WAY = ("canary", "flip")  # steps of a rollout; its end is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def _serious(rows: pl.DataFrame) -> pl.Expr:
 
 
 def _deployed(fresh: pl.DataFrame, told: pl.DataFrame) -> Iterator[Due]:
-    for row in fresh.sort("at").iter_rows(named=True):
+    for row in fresh.filter(~pl.col("action").is_in(ON_THE_WAY)).sort("at").iter_rows(named=True):
         key = f"deployment|{row['event_id']}"
         if told.filter(pl.col("key") == key).is_empty():
             yield Due(key, "deployment", "told", deployment_letter(row))
