@@ -222,11 +222,49 @@ def test_a_backfill_from_the_ui_whose_scheduler_is_killed_goes_on_and_changes_no
     assert content(settings) == before
 
 
+def test_minutes_of_requests_leave_memory_and_descriptors_where_they_were(settings, block):
+    result = soak(settings, float(os.environ.get("RISKCAST_SOAK_MINUTES", "3")))
+    show(result, Console(width=110))
+    assert faults(result) == []
+
+
+def another_champion(settings: Settings) -> tuple[str, str]:
+    """Register the champion's model once more; return the new version and the champion's."""
+    registry = Registry(connected(settings))
+    first = registry.load(DAILY_RISK.name, CHAMPION)
+    tags = {"asset": settings.asset_symbol, "verdict": "promote"}
+    again = registry.register(
+        DAILY_RISK.name,
+        first.model,
+        metrics={},
+        params={},
+        lineage={},
+        tags=tags,
+        golden=first.golden,
+    )
+    return again, first.version
+
+
+def promote(settings: Settings, version: str) -> None:
+    """Move the alias, as a click in MLflow does, and wait until the version serves."""
+    Registry(connected(settings)).set_alias(DAILY_RISK.name, CHAMPION, version)
+    until = time.monotonic() + 120
+    while ask(settings).headers["X-Riskcast-Model"] != f"{DAILY_RISK.name}/{version}":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_another_champion_in_mlflow_is_rolled_out_and_serves(settings, block):
+    for version in another_champion(settings):
+        promote(settings, version)
+
+
 # From the end of the sample's data on, so that nothing newer than the sample is asked for.
 BY_HAND = ("fit_regimes", "macro_release", "train_daily_risk", "market_daily", "deploy", "rollback")
 
 
-def test_every_dag_was_green_once(airflow, page):
+def test_every_dag_was_green_once(settings, airflow, page):
+    promote(settings, another_champion(settings)[0])  # for rollback to have a way back
     for dag in BY_HAND:
         airflow.unpause(dag)
         airflow.wait(dag, airflow.trigger_dag(dag, LAST_SESSION), seconds=1800)
@@ -246,30 +284,3 @@ def test_every_dag_was_green_once(airflow, page):
 def newest(airflow: Airflow, dag: str) -> str:
     runs = airflow.run_states(dag)
     return next(name for name in runs if name.startswith("window__20181228"))
-
-
-def test_minutes_of_requests_leave_memory_and_descriptors_where_they_were(settings, block):
-    result = soak(settings, float(os.environ.get("RISKCAST_SOAK_MINUTES", "3")))
-    show(result, Console(width=110))
-    assert faults(result) == []
-
-
-def test_another_champion_in_mlflow_is_rolled_out_and_serves(settings, block):
-    registry = Registry(connected(settings))
-    first = registry.load(DAILY_RISK.name, CHAMPION)
-    tags = {"asset": settings.asset_symbol, "verdict": "promote"}
-    again = registry.register(
-        DAILY_RISK.name,
-        first.model,
-        metrics={},
-        params={},
-        lineage={},
-        tags=tags,
-        golden=first.golden,
-    )
-    for version in (again, first.version):
-        registry.set_alias(DAILY_RISK.name, CHAMPION, version)
-        until = time.monotonic() + 120
-        while ask(settings).headers["X-Riskcast-Model"] != f"{DAILY_RISK.name}/{version}":
-            assert time.monotonic() < until
-            time.sleep(0.1)
