@@ -31,7 +31,7 @@ SHAPES = [
 ]
 PLAIN = [
     "blue answers 200 on http://127.0.0.1:8001/health",
-    "/work/keys/fred.key is open to others; chmod 600 it",
+    "/srv/keys/fred.key is open to others; chmod 600 it",
     "RISKCAST_MAIL_USER needs RISKCAST_MAIL_PASSWORD_FILE=/run/secrets/mail",
     "2018-12-31T21:15:00Z daily_risk/1 rv 0.0406, 80% 0.018-0.060, digest a3b3819ff201",
     "GET /ready gives the reasons; train and promote a model if there is none.",
