@@ -8,16 +8,15 @@ boto3 is told by the usual ``AWS_*`` names.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 from riskcast.core.clock import seconds
-from riskcast.core.errors import ReleaseFailed, RolloutUnderWay, StackError
+from riskcast.core.errors import ReleaseFailed, RolloutUnderWay
 from riskcast.rollout.site import Site
 from riskcast.routing import OTHER
-from riskcast.routing.alb import AlbRouter, Balancer
+from riskcast.routing.alb import AlbRouter, Balancer, asking
 
 CONTAINER = "riskcast"
 # What `register_task_definition` takes of what `describe_task_definition` says.
@@ -29,6 +28,7 @@ KEPT = (
 # The variable is read in the container, where ECS has put the login as well.
 MIGRATE = ("sh", "-ec", 'exec mlflow db upgrade "$MLFLOW_BACKEND_STORE_URI"')
 Tell = Callable[[str], None]
+_asking = partial(asking, see="the role that releases and terraform/ci.tf")
 
 
 class Release:
@@ -244,16 +244,3 @@ class Release:
 def _image(definition: dict[str, Any]) -> str:
     found = definition["containerDefinitions"]
     return next(str(c["image"]) for c in found if c["name"] == CONTAINER)
-
-
-@contextmanager
-def _asking(what: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise StackError(
-            f"could not {what}: {error}; see AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, the role that "
-            "releases and terraform/ci.tf"
-        ) from error

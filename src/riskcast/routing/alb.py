@@ -134,7 +134,7 @@ class AlbRouter:
     def _forward(self, product: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return all actions of the rule and the one that forwards, which is part of them."""
         arn = self._rule(product)
-        with _asking(f"read the rule {arn}"):
+        with asking(f"read the rule {arn}"):
             (rule,) = self._elb.describe_rules(RuleArns=[arn])["Rules"]
         actions = rule["Actions"]
         for action in actions:
@@ -168,7 +168,7 @@ class AlbRouter:
             # A client that stuck to a colour would not follow a rollback.
             "TargetGroupStickinessConfig": {"Enabled": False},
         }
-        with _asking(f"weigh the target groups of {product}"):
+        with asking(f"weigh the target groups of {product}"):
             self._elb.modify_rule(RuleArn=self._rule(product), Actions=actions)
         until = seconds() + self._patience
         while (seen := self.weights(product)) != weights:
@@ -178,7 +178,7 @@ class AlbRouter:
 
     def _check_healthy(self, product: str, slot: str) -> None:
         arn = self._balancer.groups[slot]
-        with _asking(f"ask after the targets of {slot}"):
+        with asking(f"ask after the targets of {slot}"):
             found = self._elb.describe_target_health(TargetGroupArn=arn)
         states = [each["TargetHealth"]["State"] for each in found["TargetHealthDescriptions"]]
         if "healthy" not in states:
@@ -228,7 +228,7 @@ class AlbRouter:
         ]  # fmt: skip
         start = since.replace(second=0, microsecond=0)
         end = max(wall(), start) + timedelta(seconds=PERIOD)
-        with _asking(f"read the figures of {group}"):
+        with asking(f"read the figures of {group}"):
             pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
                 MetricDataQueries=queries, StartTime=start, EndTime=end
             )
@@ -249,13 +249,21 @@ def alb_router(settings: Settings) -> AlbRouter:
 
 
 @contextmanager
-def _asking(what: str) -> Iterator[None]:
+def asking(
+    what: str, see: str = "the credentials and the RISKCAST_ALB_ settings"
+) -> Iterator[None]:
+    """Name what was asked of AWS, and what to look at, where it refuses or does not answer.
+
+    Raises
+    ------
+    StackError
+        In place of any error of boto3.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except (BotoCoreError, ClientError) as error:
         raise StackError(
-            f"could not {what}: {error}; see AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, the credentials "
-            "and the RISKCAST_ALB_ settings"
+            f"could not {what}: {error}; see AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, {see}"
         ) from error
