@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.exceptions import AirflowException
 from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.exceptions import AirflowFailException
 
 from riskcast.core.s3 import bucket_path, is_s3
 from riskcast.core.settings import read_settings
@@ -36,13 +39,43 @@ def read_manifest(pipeline: str, step: str, run_id: str, member: str = "") -> di
     return _left(manifest_key(pipeline, step, run_id, member))
 
 
-def failure(context: Any) -> str:
-    """Return the error that ended the step in this attempt, named; empty if it left none."""
+class Failure(NamedTuple):
+    """The error that a step has left."""
+
+    code: str
+    error: str
+    final: bool  # a verdict: another attempt would end the same
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.error}"
+
+
+@contextmanager
+def named(context: Any) -> Iterator[None]:
+    """Fail with the error that the step has left, if any, not with the number it ended with.
+
+    Raises
+    ------
+    AirflowFailException
+        If the error is final; then there is no retry.
+    """
+    try:
+        yield
+    except AirflowException as failed:
+        left = failure(context)
+        if left is None:
+            raise
+        kind = AirflowFailException if left.final else AirflowException
+        raise kind(str(left)) from failed
+
+
+def failure(context: Any) -> Failure | None:
+    """Return the error that ended the step in this attempt; None if it left none."""
     ti, run_id = context["ti"], context["run_id"]
     said = _left(failure_key(ti.dag_id, ti.task_id, run_id, member_of(ti)))
     if said is None or datetime.fromisoformat(said["finished_at"]) < _began(context):
-        return ""
-    return f"[{said['code']}] {said['error']}"
+        return None
+    return Failure(said["code"], said["error"], said["final"])
 
 
 def member_of(ti: Any) -> str:

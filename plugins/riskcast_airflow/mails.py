@@ -18,16 +18,23 @@ log = logging.getLogger(__name__)
 
 
 def failed(context: Any) -> None:
-    """Tell that a task has failed for good: which, why, where its log is and what to do."""
+    """Tell that a task has failed for good: which, why, where its log is and what to do.
+
+    A verdict is no failure to mend: the step that reached it has told it.
+    """
     ti, run = context["ti"], context["dag_run"]
     if run.run_type == "backfill":
         log.info("backfill: no mail about %s.%s is sent", ti.dag_id, ti.task_id)
+        return
+    left = _left(context)
+    if left is not None and left.final:
+        log.info("a verdict, told by its own mail: no mail of failure is sent about %s", left)
         return
     member = events.member_of(ti)
     of = f" of {member}" if member else ""
     lines = [
         f"{ti.dag_id}.{ti.task_id}{of} failed after {ti.try_number} attempt(s).",
-        f"What:    {_what(context)}",
+        f"What:    {left or context.get('exception') or 'see the log'}",
         f"Run:     {run.run_id}",
         f"Log:     {ti.log_url}",
         f"Runbook: {RUNBOOK}#{ti.dag_id}",
@@ -37,14 +44,12 @@ def failed(context: Any) -> None:
     _post(Mail(f"[riskcast] {ti.dag_id}.{ti.task_id} failed", "\n".join(lines)))
 
 
-def _what(context: Any) -> str:
-    """Return the error that the step left behind; where it left none, Airflow's own words."""
+def _left(context: Any) -> events.Failure | None:
     try:
-        said = events.failure(context)
+        return events.failure(context)
     except AirflowException:
         log.exception("what the step has left cannot be read")
-        said = ""
-    return said or str(context.get("exception") or "see the log")
+        return None
 
 
 async def late(**kwargs: Any) -> None:

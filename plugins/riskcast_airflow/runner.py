@@ -20,10 +20,6 @@ PATIENCE = 120.0  # seconds without an answer after which the step counts as los
 log = logging.getLogger(__name__)
 
 
-class StepFailed(AirflowException):
-    """The step ran, and ended with an error."""
-
-
 class RunnerOperator(BaseOperator):
     """A step of a pipeline at the runner.
 
@@ -64,12 +60,9 @@ class RunnerOperator(BaseOperator):
             self.begun = run["id"]
             if run["attempt"] != body["attempt"]:
                 log.info("found running, begun by an earlier attempt")
-            try:
+            with events.named(context):
                 for line in self._follow(client, run):
                     log.info("%s", line)
-            except StepFailed as failed:
-                # Told by the error the step has left, not by a number.
-                raise AirflowException(events.failure(context) or str(failed)) from failed
 
     def on_kill(self) -> None:
         """End the step when the task is cleared, killed or out of time."""
@@ -101,7 +94,7 @@ class RunnerOperator(BaseOperator):
             if not more:
                 time.sleep(POLL_SECONDS)
         if said["state"] != "succeeded":
-            raise StepFailed(f"the step ended with exit code {said['exit_code']}")
+            raise AirflowException(f"the step ended with exit code {said['exit_code']}")
 
     def _ask(self, client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
         until = time.monotonic() + PATIENCE

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow.exceptions import AirflowException
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseOperator, Context
 
@@ -31,12 +30,8 @@ class Command(BashOperator):
     """A child process; one that fails is told by the error it left behind, not by a number."""
 
     def execute(self, context: Context) -> Any:
-        try:
+        with events.named(context):
             return super().execute(context)
-        except AirflowException as failed:
-            if said := events.failure(context):
-                raise AirflowException(said) from failed
-            raise
 
 
 def here(pipeline: Pipeline, step: Step) -> Task:
@@ -104,7 +99,7 @@ def ecs(pipeline: Pipeline, step: Step) -> Task:
     never began, leaves no manifest and so never counts as success (apache/airflow#41487, #52943).
     """
     # Imported here: the provider takes a second that other places need not spend.
-    from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
+    from riskcast_airflow.fargate import Container
 
     settings = read_settings()
 
@@ -118,7 +113,7 @@ def ecs(pipeline: Pipeline, step: Step) -> Task:
         else {}
     )
     return fan(
-        EcsRunTaskOperator,
+        Container,
         step,
         "overrides",
         overrides,

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowFailException
 from tests.dags.inbox import Inbox, text
 
-from riskcast.core.errors import FitFailed, NotEnoughHistory
+from riskcast.core.errors import FitFailed, GateRefused, NotEnoughHistory
 from riskcast.core.settings import Settings
 from riskcast.jobs.letters import failure_letter
 from riskcast.pipelines import PIPELINES, failure_key, pipeline
@@ -139,7 +140,27 @@ def test_a_bug_is_told_by_its_kind(home):
     write_failure(home, "market_daily", RUN, "features", KeyError("vix"))
     told = context() | {"dag_run": SimpleNamespace(run_id=RUN, run_type="manual")}
     told["ti"].start_date = datetime(2000, 1, 1, tzinfo=UTC)
-    assert events.failure(told) == "[bug] KeyError: 'vix'"
+    assert str(events.failure(told)) == "[bug] KeyError: 'vix'"
+
+
+def test_a_verdict_is_reached_once_and_is_no_failure_to_mail(inbox, home, caplog):
+    told = context(dag_id="train_daily_risk", task_id="register")
+    error = GateRefused("daily_risk P2: not better; the champion stays")
+    write_failure(home, "train_daily_risk", RUN, "register", error)
+    with pytest.raises(AirflowFailException, match=r"\[gate-refused\]"), events.named(told):
+        raise AirflowException("exit code 4")
+    with caplog.at_level("INFO"):
+        mails.failed(told)
+    assert inbox == []
+    assert "no mail of failure is sent about [gate-refused]" in caplog.text
+
+
+def test_what_may_end_better_is_tried_again(home):
+    told = context()
+    write_failure(home, "market_daily", RUN, "features", NotEnoughHistory("of yesterday"))
+    with pytest.raises(AirflowException, match="not-enough-history") as tried, events.named(told):
+        raise AirflowException("exit code 3")
+    assert not isinstance(tried.value, AirflowFailException)
 
 
 def test_a_lake_that_takes_no_note_hides_no_error(home, tmp_path):

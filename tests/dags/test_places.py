@@ -19,9 +19,10 @@ import pendulum
 import pytest
 from airflow.exceptions import AirflowException
 
-from riskcast.core.errors import SettingsError
-from riskcast.core.settings import Settings
+from riskcast.core.errors import LakeError, SettingsError
+from riskcast.core.settings import Settings, read_settings
 from riskcast.pipelines import MARKET_DAILY, pipeline
+from riskcast.runner import write_failure
 from riskcast_airflow import events
 from riskcast_airflow.dag import build_dag
 
@@ -175,6 +176,15 @@ def test_a_task_on_ecs_waits_without_a_worker_and_gives_up_in_time(aws):
     limit = timedelta(seconds=task.waiter_delay * task.waiter_max_attempts)
     assert limit == task.execution_timeout
     assert task.pool == "default_pool"
+
+
+def test_a_container_that_fails_is_told_by_the_error_its_step_has_left(aws):
+    given = context()
+    task = prepared("ingest_sessions", given)
+    error = LakeError("the bucket is gone")
+    write_failure(read_settings(), "market_daily", given["run_id"], "ingest_sessions", error)
+    with pytest.raises(AirflowException, match=r"^\[lake\] the bucket is gone"):
+        task.execute_complete(given, {"status": "error"})
 
 
 def test_each_candidate_is_trained_in_a_container_of_its_own(aws):

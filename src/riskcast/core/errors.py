@@ -1,7 +1,7 @@
 """The whole tree of errors. Each says what, where, which value, and the cure.
 
 `code` and `cure` are what scripts and docs/reference/errors.md know an error by; a class without a
-cure of its own has that of the class above it.
+cure of its own has that of the class above it. What is `final` is not tried again.
 
 RiskcastError
 ├── SettingsError            a setting is missing, unknown or contradicts another
@@ -51,6 +51,7 @@ class RiskcastError(Exception):
 
     code = "error"
     cure = "Read the message: it says what, where, which value and what mends it."
+    final = False  # whether it is a verdict: the same again, and no fault to be told of
 
 
 class SettingsError(RiskcastError):
@@ -179,6 +180,7 @@ class ArtifactRefused(RegistryError):
 class GateRefused(RiskcastError):
     code = "gate-refused"
     cure = "Nothing to mend: the champion stays. The tag override=<reason> lifts the verdict."
+    final = True
 
 
 class RolloutError(RiskcastError):

@@ -69,9 +69,9 @@ def write_failure(
     LakeError
         If it cannot be written.
     """
-    code, text = BUG, f"{type(error).__name__}: {error}"
+    code, text, final = BUG, f"{type(error).__name__}: {error}", False
     if isinstance(error, RiskcastError):
-        code, text = error.code, str(error)
+        code, text, final = error.code, str(error), error.final
     said = {
         "pipeline": pipeline,
         "step": step,
@@ -79,6 +79,7 @@ def write_failure(
         "finished_at": wall().isoformat(),
         "code": code,
         "error": text,
+        "final": final,
     }
     key = failure_key(pipeline, step, run_id, member)
     return _put(settings.lake_root, key, json.dumps(said, sort_keys=True))
