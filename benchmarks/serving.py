@@ -5,7 +5,7 @@
 The model is the product's own pool, fitted on the bundled sample (or --files). Each measurement
 of /predict stands beside one of a bare FastAPI POST with pydantic behind the same nginx
 configuration, in turns, so that foreign load strikes both; ratios are what to compare between
-machines. Nothing is memoised, and the bodies of `cold` all differ, so that nothing could be. With
+machines. A server remembers its answers; the bodies of `cold` all differ, so that it cannot. With
 --json the last line of standard output is one JSON object.
 """
 

@@ -136,9 +136,10 @@ def test_a_damaged_text_is_refused_or_forecasts_but_never_ends_the_process(data)
     text[at : at + length] = data.draw(st.sampled_from([b"", b",", b"]", b"7", b"-1,", b"\xff"]))
     try:
         again = load({**files, "trees.json": bytes(text)})
+        effects = again.contributions(ROWS.x[:5], offset(ROWS)[:5])  # checks its tables first
     except ArtifactRefused:
         return
-    assert np.isfinite(again.contributions(ROWS.x[:5], offset(ROWS)[:5])).all()
+    assert np.isfinite(effects).all()
 
 
 @pytest.mark.parametrize("name", ["model.json", "trees.json"])

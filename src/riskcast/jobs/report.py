@@ -241,7 +241,7 @@ def _drivers(evidence: Evidence) -> str:
     if evidence.effects.is_empty():
         return ""
     newest = evidence.effects.filter(pl.col("date") == pl.col("date").max()).drop_nulls("effect")
-    said = sentence(newest["column"].to_list(), np.append(newest["effect"].to_numpy(), 0.0))
+    said = sentence(tuple(newest["column"]), np.append(newest["effect"].to_numpy(), 0.0))
     stable = attribution.rank_stability(evidence.effects)
     words = (
         "SHAP values: what each feature adds to ln h; with the base they sum to the forecast. "

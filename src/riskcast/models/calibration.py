@@ -108,10 +108,11 @@ class Calibration:
         """
         with np.errstate(divide="ignore"):  # a threshold of 0 is never undercut
             cuts = 2 * np.log(thresholds) - log_h[:, None]
-        below = np.searchsorted(self.ratios, cuts[:, 0], side="left")
-        above = len(self.ratios) - np.searchsorted(self.ratios, cuts[:, 1], side="right")
-        counts = np.stack([below, len(self.ratios) - below - above, above], axis=1)
-        probs: Floats = (counts + PSEUDO_COUNT) / (len(self.ratios) + 3 * PSEUDO_COUNT)
+        n, counts = len(self.ratios), np.empty((len(cuts), 3))
+        counts[:, 0] = self.ratios.searchsorted(cuts[:, 0], side="left")
+        counts[:, 2] = n - self.ratios.searchsorted(cuts[:, 1], side="right")
+        counts[:, 1] = n - counts[:, 0] - counts[:, 2]
+        probs: Floats = (counts + PSEUDO_COUNT) / (n + 3 * PSEUDO_COUNT)
         probs[np.isnan(cuts).any(axis=1)] = np.nan
         return probs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from math import expm1
 
 from riskcast.models.base import Floats
@@ -13,7 +13,7 @@ MOST = 3  # reasons told
 WORTH = 0.25  # of the largest reason; what is smaller goes unsaid
 
 
-def sentence(columns: Sequence[str], contributions: Floats) -> str:
+def sentence(columns: tuple[str, ...], contributions: Floats) -> str:
     """Say how the forecast compares with its usual level, and which groups of features made it so.
 
     Percentages are changes of volatility. Effects multiply: each is what its group alone would
@@ -21,13 +21,13 @@ def sentence(columns: Sequence[str], contributions: Floats) -> str:
 
     Parameters
     ----------
-    columns : sequence of str, length p
+    columns : tuple of str, length p
     contributions : ndarray, shape (p + 1,)
         Effect of each column on ln h, then the base, as `Servable.contributions` of one row.
     """
-    effects = dict(zip(columns, contributions[:-1].tolist(), strict=True))
-    total = sum(effects.values())
-    reasons = sorted(_reasons(effects), key=lambda reason: -abs(reason[0]))
+    effects = contributions[:-1].tolist()
+    total = sum(effects)
+    reasons = sorted(_reasons(columns, effects), key=lambda reason: -abs(reason[0]))
     if abs(_change(total)) < NEAR:
         told = [_told(*reason) for reason in reasons[:2]]
         return f"Risk is near its usual level: {' and '.join(told) or 'nothing stands out'}."
@@ -45,20 +45,26 @@ def sentence(columns: Sequence[str], contributions: Floats) -> str:
     return f"{text}."
 
 
-def _reasons(effects: dict[str, float]) -> list[tuple[float, str]]:
+def _reasons(columns: tuple[str, ...], effects: list[float]) -> list[tuple[float, str]]:
     """Return effect on ln h and words of each theme; columns of none are named themselves."""
     found = []
-    rest = dict(effects)
-    for theme in THEMES:
-        effect = sum(rest.pop(name, 0.0) for name in theme.columns)
+    for where, raises, lowers in _groups(columns):
+        effect = sum([effects[i] for i in where])
         if effect:
-            found.append((effect, theme.raises if effect > 0 else theme.lowers))
-    found += [
-        (effect, f"{name} {'raises' if effect > 0 else 'lowers'} it")
-        for name, effect in rest.items()
-        if effect
-    ]
+            found.append((effect, raises if effect > 0 else lowers))
     return found
+
+
+@lru_cache(maxsize=16)  # models; their columns do not change from forecast to forecast
+def _groups(columns: tuple[str, ...]) -> tuple[tuple[tuple[int, ...], str, str], ...]:
+    """Return, for each theme among the columns, where its columns stand and its words."""
+    where = {name: i for i, name in enumerate(columns)}
+    themes = [
+        (tuple(where.pop(n) for n in theme.columns if n in where), theme.raises, theme.lowers)
+        for theme in THEMES
+    ]
+    rest = [((i,), f"{name} raises it", f"{name} lowers it") for name, i in where.items()]
+    return (*themes, *rest)
 
 
 def _told(effect: float, words: str) -> str:

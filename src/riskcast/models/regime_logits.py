@@ -64,10 +64,11 @@ class RegimeLogits:
             Bounds of rv_5d; rows without are NaN, and so are their probabilities.
         """
         gaps = _gaps(log_h[:, None], thresholds)
-        intercept, slope, effects = np.split(self.coefficients, (1, 2), axis=1)
+        betas = self.coefficients
+        intercept, slope, effects = betas[:, 0], betas[:, 1], betas[:, 2:]
         z = self.standardiser.transform(x)
         # Not a matrix product, whose last bit depends on the number of rows.
-        above = expit(intercept.T + slope.T * gaps + (z[:, None, :] * effects).sum(axis=2))
+        above = expit(intercept + slope * gaps + (z[:, None, :] * effects).sum(axis=2))
         probs = np.empty((len(x), 3))
         probs[:, 0] = 1 - above[:, 0]
         probs[:, 1] = np.maximum(above[:, 0] - above[:, 1], LEAST)

@@ -210,9 +210,11 @@ def pooled_contributions(
     for member in members:
         index = where[member.name]
         own = member.fitted.contributions(x[:, index], nothing)
-        spread = effects[member.offset].copy() if member.offset else np.zeros(total.shape)
-        spread[:, index] += own[:, :-1]
-        spread[:, -1] += own[:, -1]
+        spread = np.zeros(total.shape)
+        spread[:, index] = own[:, :-1]
+        spread[:, -1] = own[:, -1]
+        if member.offset:
+            spread += effects[member.offset]
         effects[member.name] = spread
         if member.weight:
             total += member.weight * spread

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from riskcast.serving.schemas import REGIMES
 from riskcast.tables import Table
 
 DRIVERS = 5
+REMEMBERED = 1024  # answers
 SESSIONS_PER_YEAR = 252
 
 
@@ -174,6 +176,25 @@ def answer(
         "ignored_features": sorted(set(given) - set(needed(model))),
         "features_known_at": row.known_at,
     }
+
+
+class Memo:
+    """The answers of one model on one row of features, by the values a client put in place.
+
+    Both change once a day, and meanwhile most clients ask the same.
+    """
+
+    def __init__(self) -> None:
+        self._of: tuple[LoadedModel, FeatureRow] | None = None
+
+    def answer(
+        self, loaded: LoadedModel, row: FeatureRow, given: Mapping[str, float], table: Table
+    ) -> dict[str, Any]:
+        """Return `answer` of the same; errors are not remembered."""
+        if self._of is None or self._of[0] is not loaded or self._of[1] is not row:
+            self._of = (loaded, row)
+            self._known = lru_cache(REMEMBERED)(lambda put: answer(loaded, row, dict(put), table))
+        return self._known(tuple(sorted(given.items())))
 
 
 def _drivers(

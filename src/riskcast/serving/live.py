@@ -27,7 +27,7 @@ from riskcast.online.base import FeatureReader, FeatureRow
 from riskcast.products import Product
 from riskcast.registry import CHAMPION, LoadedModel, Registry
 from riskcast.serving.features import LakeFeatures
-from riskcast.serving.forecast import check_model, known_values
+from riskcast.serving.forecast import Memo, check_model, known_values
 from riskcast.serving.history import History
 
 MODEL_EVERY = 2.0  # seconds between looks at the slot's alias
@@ -75,6 +75,7 @@ class Live:
         self.slot, self.key = settings.slot, settings.model_key_path
         self.model: LoadedModel | None = None
         self.row: FeatureRow | None = None
+        self.memo = Memo()
         self.refused: Refused | None = None
         self.faults: dict[str, str] = {}
         self._live = settings.live
