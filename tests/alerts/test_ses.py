@@ -5,8 +5,8 @@ from email import message_from_string, policy
 import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from tests.alerts.test_mail import MAIL, PNG
+from tests.moto_aws import moto_aws
 
 from riskcast.alerts import send
 from riskcast.core.errors import MailFailed, SettingsError
@@ -17,22 +17,10 @@ BY_SES = {"RISKCAST_MAIL_BY": "ses", "RISKCAST_MAIL_TO": "desk@example.org, risk
 
 
 @pytest.fixture
-def ses(monkeypatch):
+def ses():
     """Base address of a server that speaks for SES; nobody is verified there."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    base = f"http://{host}:{port}"
-    for name, value in {
-        "AWS_ENDPOINT_URL": base,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    httpx.post(f"{base}/moto-api/reset")  # its state outlives the server
-    yield base
-    server.stop()
+    with moto_aws() as base:
+        yield base
 
 
 def settings() -> Settings:

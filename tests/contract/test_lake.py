@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 from polars.testing import assert_frame_equal
 from pyarrow import fs
+from tests.moto_aws import moto_aws
 
 from riskcast.core.errors import ContractBroken, LakeError, SettingsError, TableMissing
 from riskcast.core.window import Window
@@ -91,26 +91,9 @@ def same_content(actual: pl.DataFrame, expected: pl.DataFrame) -> None:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = s3_options(
-        {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }
-    )
-    boto3.client(
-        "s3",
-        endpoint_url=options["aws_endpoint_url"],
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        region_name="us-east-1",
-    ).create_bucket(Bucket="riskcast")
-    yield options
-    server.stop()
+    with moto_aws():
+        boto3.client("s3").create_bucket(Bucket="riskcast")
+        yield s3_options()
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])

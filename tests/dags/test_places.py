@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,10 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import boto3
-import httpx
 import pendulum
 import pytest
 from airflow.exceptions import AirflowException
+from tests.moto_aws import moto_aws
 
 from riskcast.core.errors import LakeError, SettingsError
 from riskcast.core.settings import Settings, read_settings
@@ -29,36 +28,27 @@ from riskcast_airflow.dag import build_dag
 START, END = pendulum.datetime(2018, 12, 28, 22, 5), pendulum.datetime(2018, 12, 31, 22, 5)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def aws(monkeypatch, tmp_path):
     """moto's server with a bucket, a cluster and task definitions; settings of place ecs."""
     from moto.moto_api import state_manager
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
-    }.items():
-        monkeypatch.setenv(name, value)
-    httpx.post(f"http://{host}:{port}/moto-api/reset", timeout=60)  # its state outlives the server
+    with moto_aws():
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+        for name, value in account(tmp_path).items():
+            monkeypatch.setenv(f"RISKCAST_{name}", value)
+        # A task moves when its stand-in moves it, not by being looked at.
+        state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**6})
+        yield
+        state_manager.unset_transition("ecs::task")
+
+
+def account(home: Path) -> dict[str, str]:
+    """Fill an empty account; return the settings that find what is there."""
     boto3.client("s3").create_bucket(Bucket="lake")
     ec2 = boto3.client("ec2")
     subnet = ec2.describe_subnets()["Subnets"][0]
     group = ec2.describe_security_groups()["SecurityGroups"][0]
-    # A task moves when its stand-in moves it, not by being looked at.
-    state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**6})
     ecs = boto3.client("ecs")
     ecs.create_cluster(clusterName="riskcast")
     for step in pipeline("market_daily").steps:
@@ -72,18 +62,14 @@ def aws(monkeypatch, tmp_path):
                 {"name": "riskcast", "image": "riskcast", "essential": True, "memory": 512}
             ],
         )
-    for name, value in {
+    return {
         "PLACE": "ecs",
-        "HOME": str(tmp_path),
+        "HOME": str(home),
         "LAKE": "s3://lake/house",
         "ECS_CLUSTER": "riskcast",
         "ECS_SUBNETS": subnet["SubnetId"],
         "ECS_SECURITY_GROUPS": group["GroupId"],
-    }.items():
-        monkeypatch.setenv(f"RISKCAST_{name}", value)
-    yield
-    state_manager.unset_transition("ecs::task")
-    server.stop()
+    }
 
 
 def context(run_type: str = "scheduled") -> dict:

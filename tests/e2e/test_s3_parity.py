@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.moto_aws import moto_aws
 
 from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
@@ -33,17 +33,7 @@ MIRROR = "forecasts"
 @pytest.fixture(scope="module")
 def aws() -> Iterator[str]:
     """A server of S3 and DynamoDB, reached as anyone would be told to: by the environment."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():
-            patch.setenv(name, value)
+    with moto_aws() as address:
         boto3.client("s3").create_bucket(Bucket="riskcast")
         boto3.client("dynamodb").create_table(
             TableName=MIRROR,
@@ -51,8 +41,7 @@ def aws() -> Iterator[str]:
             AttributeDefinitions=list(ATTRIBUTES),
             BillingMode="PAY_PER_REQUEST",
         )
-        yield f"http://{host}:{port}"
-    server.stop()
+        yield address
 
 
 def run_all(settings: Settings) -> Settings:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.moto_aws import moto_aws
 
 from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
@@ -21,19 +21,8 @@ WINDOW = Window(AT - timedelta(days=2), AT)
 
 @pytest.fixture(scope="module")
 def aws():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_DEFAULT_REGION", "eu-west-1"),
-        ):
-            patch.setenv(name, value)
+    with moto_aws():
         yield
-    server.stop()
 
 
 def finding(subject, verdict, at=AT, value=0.5):

@@ -10,8 +10,8 @@ from pathlib import Path
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 from test_published_files import labels
+from tests.moto_aws import moto_aws
 
 from riskcast.core.s3 import s3_options
 from riskcast.lake.publish import publish
@@ -48,19 +48,8 @@ def with_newest_year(rows: pl.DataFrame, value: float) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():
-            patch.setenv(name, value)
+    with moto_aws():
         yield
-    server.stop()
 
 
 @pytest.fixture

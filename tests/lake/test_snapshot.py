@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 from test_published_files import labels
+from tests.moto_aws import moto_aws
 
 from riskcast.core.errors import LakeError, TableMissing
 from riskcast.core.window import Window
@@ -21,20 +21,9 @@ EVER = Window(datetime(1990, 1, 1, tzinfo=UTC), datetime(2050, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():
-            patch.setenv(name, value)
+    with moto_aws():
         boto3.client("s3").create_bucket(Bucket="riskcast")
         yield "s3://riskcast"
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "bucket"])

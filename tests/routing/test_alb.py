@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.moto_aws import REGION, moto_aws
 
 from riskcast.core.errors import StackError
 from riskcast.core.settings import Settings
@@ -19,19 +19,8 @@ SHARES = (5, 25, 50)
 
 @pytest.fixture(scope="module")
 def aws():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_DEFAULT_REGION", "eu-west-1"),
-        ):
-            patch.setenv(name, value)
-        yield f"http://{host}:{port}"
-    server.stop()
+    with moto_aws() as address:
+        yield address
 
 
 @pytest.fixture
@@ -41,7 +30,7 @@ def settings(aws, request):
     name = f"t{abs(hash(request.node.name)) % 10**8}"
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"eu-west-1{z}")
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"{REGION}{z}")
         for n, z in enumerate("ab")
     ]
     ids = [each["Subnet"]["SubnetId"] for each in subnets]

@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import boto3
 import psycopg
 import pytest
+from tests.moto_aws import moto_aws
 from tests.standalone.ports import port_settings
 
 from riskcast.core.errors import BackupError, BackupRefused, StackError
@@ -159,18 +161,8 @@ def test_with_keys_passwords_and_logins_are_what_they_were(old, new, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_bucket_keeps_a_backup_and_gives_it_back(old, new, tmp_path, monkeypatch):
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+def test_a_bucket_keeps_a_backup_and_gives_it_back(old, new, tmp_path):
+    with moto_aws():
         boto3.client("s3").create_bucket(Bucket="kept")
         made = backup(old, "s3://kept/daily", with_keys=False, tell=quiet)
         assert made.path.startswith("s3://kept/daily/riskcast-")
@@ -182,8 +174,6 @@ def test_a_bucket_keeps_a_backup_and_gives_it_back(old, new, tmp_path, monkeypat
         elsewhere = replace(new, home=str(tmp_path / "third"), lake="s3://kept/lake")
         with pytest.raises(BackupRefused, match="s3://kept/lake is not empty"):
             restore(elsewhere, made.path, tell=quiet)
-    finally:
-        server.stop()
 
 
 def test_a_home_with_anything_in_it_is_left_as_it_is(old, tmp_path):
