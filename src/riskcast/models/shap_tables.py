@@ -1,15 +1,15 @@
 """TreeSHAP of small trees by table: what the library says of every way a row can fall, kept.
 
 The effects of one tree (Lundberg et al. 2020, path-dependent) depend on a row only through the
-answers to the tree's splits. A tree of depth 3 has at most 7 splits, so LightGBM or XGBoost itself
-is asked once for each combination of answers that some row can give, and a forecast looks the rows
-up.
+answers to the tree's splits, and only on the columns these look at. A tree of depth 3 has at most 7
+splits, so LightGBM or XGBoost itself is asked once for each combination of answers that some row
+can give, and a forecast looks the rows up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from riskcast.core.errors import ArtifactRefused
 from riskcast.models.base import Floats
 
-MOST_SPLITS = 8  # of one tree; a table has 2 ** splits rows
+MOST_SPLITS = 8  # of one tree: its answers fill a byte; a table has 2 ** splits rows
 MOST_VALUES = 4_000_000  # of all tables, 8 bytes each
 CHUNK = 256  # rows looked up at once, which bounds memory
 PROBES = 32
@@ -46,13 +46,23 @@ class ShapTables:
     thresholds : ndarray, shape (trees, s)
         A value up to the threshold answers yes; minus infinity where there is no split. Values
         are rounded to the precision of the thresholds first, as the forest reads them.
-    effects : ndarray, shape (trees, 2 ** s, p + 1)
-        Effect on ln h of each column, then the base, by the answers read as a binary number.
+    effects : ndarray, shape (trees, 2 ** s, s + 1)
+        Effect on ln h of each split's column, then of the base, by the answers read as a binary
+        number. A column that several splits look at has its effect at the first of them.
+    columns : int
+        p, how many columns a row has.
     """
 
     features: NDArray[np.intp]
     thresholds: Floats
     effects: Floats
+    columns: int
+    _where: NDArray[np.intp] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note to which effect of a row each of a tree's effects is added."""
+        base = np.full((len(self.features), 1), self.columns)
+        object.__setattr__(self, "_where", np.hstack([self.features, base]).ravel())
 
     @classmethod
     def build(
@@ -81,18 +91,22 @@ class ShapTables:
             If the sum of the tables is not what the library says of the whole forest.
         """
         s = max((len(tree.features) for tree in trees), default=0)
-        if not 0 < s <= MOST_SPLITS or len(trees) * 2**s * (columns + 1) > MOST_VALUES:
+        if not 0 < s <= MOST_SPLITS or len(trees) * 2**s * (s + 1) > MOST_VALUES:
             return None
         features = np.zeros((len(trees), s), dtype=np.intp)
         thresholds = np.full((len(trees), s), -np.inf, dtype=precision)
         for i, tree in enumerate(trees):
             features[i, : len(tree.features)] = tree.features
             thresholds[i, : len(tree.features)] = tree.thresholds
-        tables = cls(features, thresholds, np.zeros((len(trees), 2**s, columns + 1)))
-        for i in range(len(trees)):
-            rows = tables._every_row(i, columns)
-            tables.effects[i, tables._answers(rows)[:, i]] = native(rows, i)
-        tables._check(native, columns, parity)
+        tables = cls(features, thresholds, np.zeros((len(trees), 2**s, s + 1)), columns)
+        for i, tree in enumerate(trees):
+            rows = tables._every_row(i)
+            said, answers = native(rows, i), tables._answers(rows)[:, i]
+            tables.effects[i, answers, -1] = said[:, -1]
+            for j, feature in enumerate(tree.features):
+                if feature not in tree.features[:j]:
+                    tables.effects[i, answers, j] = said[:, feature]
+        tables._check(native, parity)
         return tables
 
     def contributions(self, x: Floats) -> Floats:
@@ -100,21 +114,23 @@ class ShapTables:
         if len(x) == 1:
             return self._look_up(x)
         parts = [self._look_up(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.effects.shape[2]))
+        return np.concatenate(parts) if parts else np.zeros((0, self.columns + 1))
 
     def _look_up(self, x: Floats) -> Floats:
-        trees = np.arange(len(self.features))
-        found: Floats = self.effects[trees, self._answers(x)].sum(axis=1)
-        return found
+        n, width = len(x), self.columns + 1
+        found = self.effects[np.arange(len(self.features)), self._answers(x)]
+        where = self._where if n == 1 else self._where + width * np.arange(n)[:, None]
+        # Splits without an effect of their own add zero.
+        summed = np.bincount(where.ravel(), found.ravel(), minlength=n * width)
+        return np.asarray(summed.reshape(n, width), dtype=np.float64)
 
-    def _answers(self, x: Floats) -> NDArray[np.intp]:
+    def _answers(self, x: Floats) -> NDArray[np.uint8]:
         """Return shape (n, trees): the answers to a tree's splits, as a binary number."""
         x = x.astype(self.thresholds.dtype, copy=False)
-        powers = 1 << np.arange(self.features.shape[1])
-        answers: NDArray[np.intp] = (x[:, self.features] <= self.thresholds) @ powers
-        return answers
+        yes = x[:, self.features] <= self.thresholds
+        return np.packbits(yes, axis=2, bitorder="little")[..., 0]
 
-    def _every_row(self, tree: int, columns: int) -> Floats:
+    def _every_row(self, tree: int) -> Floats:
         """Return rows, shape (m, p), that give every combination of answers there can be.
 
         One value per column and interval between its thresholds: each threshold itself, and one
@@ -126,14 +142,14 @@ class ShapTables:
         for column in used:
             own = self.thresholds[tree][real & (self.features[tree] == column)]
             values.append([*np.unique(own), np.nextafter(own.max(), np.inf)])
-        rows = np.zeros((int(np.prod([len(v) for v in values])), columns))
+        rows = np.zeros((int(np.prod([len(v) for v in values])), self.columns))
         rows[:, used] = list(product(*values))
         return rows
 
-    def _check(self, native: Native, columns: int, parity: float) -> None:
+    def _check(self, native: Native, parity: float) -> None:
         rng = np.random.default_rng(0)
-        x = np.zeros((PROBES, columns))
-        for column in range(columns):
+        x = np.zeros((PROBES, self.columns))
+        for column in range(self.columns):
             real = np.isfinite(self.thresholds) & (self.features == column)
             cuts = np.unique(self.thresholds[real]) if real.any() else np.zeros(1)
             # On a threshold and right above it: where a wrong comparison would show.
