@@ -91,6 +91,8 @@ def test_the_search_finds_an_error_by_its_code(site, chromium):
     page = context.new_page()
     page.goto(f"{door}/index.html")
     page.keyboard.press("Control+k")
+    # What is typed before the box is open are shortcuts, to other pages too.
+    playwright.expect(page.get_by_role("combobox").or_(page.get_by_role("textbox"))).to_be_focused()
     page.keyboard.type("contract-broken")
     page.get_by_role("link", name="contract-broken").first.wait_for()
     context.close()

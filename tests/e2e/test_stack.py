@@ -26,6 +26,7 @@ from riskcast.lake.publish import content_hash
 from riskcast.pipelines import PIPELINES
 from riskcast.products import DAILY_RISK
 from riskcast.registry import CHAMPION, Registry
+from riskcast.rollout.journal import Journal
 from riskcast.standalone import airflow_password, airflow_url, connected
 from riskcast.tables import TABLES
 from riskcast.tables.output import PREDICTIONS_LOG
@@ -246,12 +247,14 @@ def another_champion(settings: Settings) -> tuple[str, str]:
 
 
 def promote(settings: Settings, version: str) -> None:
-    """Move the alias, as a click in MLflow does, and wait until the version serves."""
+    """Move the alias, as a click in MLflow does, and wait until the rollout has ended."""
     Registry(connected(settings)).set_alias(DAILY_RISK.name, CHAMPION, version)
-    until = time.monotonic() + 120
-    while ask(settings).headers["X-Riskcast-Model"] != f"{DAILY_RISK.name}/{version}":
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    journal, until = Journal(open_lake(settings), DAILY_RISK.name), time.monotonic() + 180
+    # A canary answers long before; a request made meanwhile would be refused as late.
+    while journal.under_way() is not None or journal.champions()[-1] != version:
+        assert time.monotonic() < until, journal.rollouts()[-1]
+        time.sleep(0.5)
+    assert ask(settings).headers["X-Riskcast-Model"] == f"{DAILY_RISK.name}/{version}"
 
 
 def test_another_champion_in_mlflow_is_rolled_out_and_serves(settings, block):
