@@ -16,6 +16,7 @@ from riskcast.standalone.supervisor import Supervisor
 
 STOP_SECONDS = 10  # for what no declaration names: a task, the supervisor itself
 LONGEST_SECONDS = 90.0
+KILLED_SECONDS = 30.0  # a busy disk holds a killed process back
 
 
 def end_leftovers(layout: Layout, processes: Sequence[Process]) -> None:
@@ -47,8 +48,11 @@ def end_leftovers(layout: Layout, processes: Sequence[Process]) -> None:
                 deadlines[process] = seconds() + (known.stop_seconds if known else STOP_SECONDS)
                 launch.send(process, _asking(known))
         left = launch.running(left, 0.1)
-    launch.end(remains(layout), grace=0)
-    if survivors := remains(layout):
+    # Again and again: one that was starting another has left a child that was not seen yet.
+    until = seconds() + KILLED_SECONDS
+    while (survivors := remains(layout)) and seconds() < until:
+        launch.end(survivors, grace=0)
+    if survivors:
         raise StackError(f"processes {sorted(p.pid for p in survivors)} outlived SIGKILL; end them")
 
 
