@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
-PREPARATIONS = {"mlflow-users", "airflow-init"}
+PREPARATIONS = {"mlflow-users", "airflow-init", "keeper"}
 
 
 def stages() -> dict[str, str]:

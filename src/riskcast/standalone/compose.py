@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
@@ -32,6 +33,7 @@ FOLDER = "secrets"
 RUNNER = "runner"
 UP_SECONDS = 900.0
 POLL_SECONDS = 0.5
+PROFILES = ("--profile", "full", "--profile", "keeper")  # all there are
 Progress = Callable[[str, str, float], None]
 
 
@@ -95,6 +97,11 @@ def airflow_door(settings: Settings) -> tuple[str, str]:
     return f"http://{LOOPBACK}:{settings.api_port}{AIRFLOW_PATH}", str(users["admin"])
 
 
+def restoring() -> Path:
+    """Return the file that stands while a backup is put back: the project is not whole then."""
+    return secrets_folder() / "restoring.json"
+
+
 def compose(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run docker-compose on the project and return what it said.
 
@@ -120,13 +127,31 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
     Raises
     ------
     StackError
+        If an image is missing, a container does not become healthy in time, or a restore has not
+        ended.
+    """
+    if restoring().exists():
+        raise StackError("a restore of this project has not ended; run `riskcast restore` again")
+    make_secrets(settings, secrets_folder())
+    start((), progress, profiles)
+
+
+def start(
+    services: Sequence[str],
+    progress: Progress = lambda *_: None,
+    profiles: Sequence[str] = (),
+) -> None:
+    """Start services, all when none are named, and wait until all that there are are healthy.
+
+    Raises
+    ------
+    StackError
         If an image is missing, or a container does not become healthy in time.
     """
-    make_secrets(settings, secrets_folder())
     begun = seconds()
     chosen = [part for name in profiles for part in ("--profile", name)]
     # Itself it waits for what others need, not for what nobody needs.
-    compose(*chosen, "up", "--detach", "--no-build")
+    compose(*chosen, "up", "--detach", "--no-build", *services)
     healthy: set[str] = set()
     while healthy != set(states := container_states()):
         for name in sorted(set(states) - healthy):
@@ -142,7 +167,19 @@ def compose_up(settings: Settings, progress: Progress, profiles: Sequence[str] =
 
 def compose_down(*, volumes: bool = False) -> None:
     """Stop the project and remove its containers and networks, its data only when asked to."""
-    compose("--profile", "full", "down", *(("--volumes",) if volumes else ()))
+    compose(*PROFILES, "down", *(("--volumes",) if volumes else ()))
+
+
+def volumes() -> list[str]:
+    """Return the names of the project's volumes, which hold its data."""
+    ours = f"label=com.docker.compose.project={_environment()['COMPOSE_PROJECT_NAME']}"
+    return _docker("volume", "ls", "--filter", ours, "--format", "{{.Name}}").split()
+
+
+def started(*arguments: str, **pipes: Any) -> subprocess.Popen[bytes]:
+    """Start docker-compose on the project; `pipes` are those of ``subprocess.Popen``."""
+    command = (*_program(), *arguments)
+    return subprocess.Popen(command, cwd=repository(), env=_environment(), **pipes)
 
 
 def container_states() -> dict[str, str]:
@@ -150,19 +187,20 @@ def container_states() -> dict[str, str]:
     # Docker itself, not docker-compose 1, which needs a second for each answer.
     shown = '{{.Label "com.docker.compose.service"}}|{{.State}}|{{.Status}}'
     ours = f"label=com.docker.compose.project={_environment()['COMPOSE_PROJECT_NAME']}"
-    ran = subprocess.run(
-        ("docker", "ps", "--all", "--filter", ours, "--format", shown),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if ran.returncode:
-        raise StackError(f"Docker does not answer: {ran.stderr.strip()}")
     states = {}
-    for line in ran.stdout.splitlines():
+    for line in _docker("ps", "--all", "--filter", ours, "--format", shown).splitlines():
         service, state, said = line.split("|")
         found = re.search(r"\(([\w: ]+)\)", said)  # Up 5 minutes (healthy); Exited (0) 2 days ago
         detail = found[1] if found else ""
         states[service] = f"exited {detail}" if state == "exited" else detail or state
     return states
+
+
+def _docker(*arguments: str) -> str:
+    ran = subprocess.run(("docker", *arguments), capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise StackError(f"Docker does not answer: {ran.stderr.strip()}")
+    return ran.stdout
 
 
 def _program() -> tuple[str, ...]:
