@@ -201,7 +201,7 @@ def test_docker_compose_takes_the_project():
 # What images are made of.
 
 PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
-ROLES = ("airflow", "mlflow", "runner", "serving", "dashboard", "nginx", "build")
+ROLES = ("airflow", "mlflow", "runner", "serving", "dashboard", "nginx", "moto", "build")
 
 
 @pytest.mark.parametrize("name", ROLES)

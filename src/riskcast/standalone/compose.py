@@ -8,14 +8,14 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from riskcast.core.clock import seconds
 from riskcast.core.errors import StackError
-from riskcast.core.settings import LOOPBACK, Settings
+from riskcast.core.settings import LOOPBACK, PREFIX, Settings, read_settings
 from riskcast.standalone.layout import (
     AIRFLOW_PATH,
     MLFLOW_ADMIN,
@@ -26,6 +26,7 @@ from riskcast.standalone.layout import (
     mlflow_password,
     repository,
 )
+from riskcast.standalone.nginx import tls_of
 from riskcast.standalone.postgres import DATABASES
 from riskcast.standalone.secrets import CONSOLE, fernet_key, secret, write_private
 
@@ -33,6 +34,7 @@ FOLDER = "secrets"
 RUNNER = "runner"
 UP_SECONDS = 900.0
 POLL_SECONDS = 0.5
+TLS_FILE = "docker-compose.tls.yml"
 PROFILES = ("--profile", "full", "--profile", "keeper")  # all there are
 Progress = Callable[[str, str, float], None]
 
@@ -51,7 +53,7 @@ def make_secrets(settings: Settings, folder: Path) -> Path:
     Raises
     ------
     SettingsError
-        If the file of API keys cannot be read.
+        If the file of API keys, or a file of TLS, cannot be read.
     """
     # Imported here: the API's own packages are needed for this one call.
     from riskcast.registry.signature import ensure_key
@@ -74,6 +76,11 @@ def make_secrets(settings: Settings, folder: Path) -> Path:
     for name in ("mlflow-webhooks", "airflow-fernet"):
         secret(folder, name, fernet_key)
     airflow_password_file(layout)
+    for name in ("aws-access-key-id", "aws-secret-access-key"):  # moto takes any
+        secret(folder, name)
+    if tls := tls_of(settings):
+        write_private(folder / "tls.pem", tls.certificate.read_text())
+        write_private(folder / "tls.key", tls.key.read_text())
     for path in folder.iterdir():
         path.chmod(0o444)
     return folder
@@ -214,4 +221,27 @@ def _program() -> tuple[str, ...]:
 
 def _environment() -> dict[str, str]:
     # Its own name, so that two checkouts do not take each other's volumes for theirs.
-    return {"COMPOSE_PROJECT_NAME": "riskcast", **os.environ}
+    given = {"COMPOSE_PROJECT_NAME": "riskcast", **os.environ}
+    settings = read_settings()
+    if not settings.tls_certificate:
+        return given
+    return given | {
+        "COMPOSE_FILE": ":".join(_files(given)),
+        # Who comes from outside comes by https; the plain port is this machine's own.
+        "TLS_HOST": settings.host,
+        f"{PREFIX}HOST": LOOPBACK,
+        f"{PREFIX}PUBLIC_URL": settings.door,
+    }
+
+
+def _files(given: Mapping[str, str]) -> list[str]:
+    """Return the files docker-compose would read, and the one of https."""
+    root = repository()
+    dotenv = root / ".env"
+    said = re.search(r"^COMPOSE_FILE=(.+)$", dotenv.read_text() if dotenv.exists() else "", re.M)
+    if named := given.get("COMPOSE_FILE") or (said[1].strip() if said else ""):
+        files = named.split(":")
+    else:
+        files = ["docker-compose.yml", "docker-compose.override.yml"]
+        files = [name for name in files if (root / name).exists()]
+    return files if TLS_FILE in files else [*files, TLS_FILE]
