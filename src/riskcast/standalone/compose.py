@@ -195,7 +195,9 @@ def container_states() -> dict[str, str]:
     shown = '{{.Label "com.docker.compose.service"}}|{{.State}}|{{.Status}}'
     ours = f"label=com.docker.compose.project={_environment()['COMPOSE_PROJECT_NAME']}"
     states = {}
-    for line in _docker("ps", "--all", "--filter", ours, "--format", shown).splitlines():
+    lasting = "label=com.docker.compose.oneoff=False"
+    command = ("ps", "--all", "--filter", ours, "--filter", lasting, "--format", shown)
+    for line in _docker(*command).splitlines():
         service, state, said = line.split("|")
         found = re.search(r"\(([\w: ]+)\)", said)  # Up 5 minutes (healthy); Exited (0) 2 days ago
         detail = found[1] if found else ""
