@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from riskcast.core.errors import BackupRefused
+from riskcast.core.errors import BackupError, BackupRefused
 from riskcast.core.settings import Settings
 from riskcast.lake import open_lake, snapshot
 from riskcast.lake.snapshot import Content
@@ -184,3 +184,19 @@ def test_secrets_of_another_project_are_never_written_over(project, tmp_path):
     with pytest.raises(BackupRefused, match="other secrets than the backup: redis"):
         compose_backup.restore(Settings(home=str(tmp_path)), str(path), tell=str)
     assert untouched(project) == before
+
+
+@pytest.mark.parametrize("size", [0, 1 << 20])
+def test_what_the_keeper_dies_of_is_told_not_that_its_pipe_broke(monkeypatch, tmp_path, size):
+    dying = "import sys; sys.exit('backup: no room on the disk')"
+    monkeypatch.setattr(compose, "_program", lambda: (sys.executable, "-c", dying))
+    path = tmp_path / "b.tar"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.add("lake/x", io.BytesIO(bytes(size)), size)
+        manifest = Manifest(FORMAT, MADE_AT, {}, False, {}, writer.members)
+        writer.close(manifest.to_json())
+    with pytest.raises(BackupError, match="could not put: backup: no room on the disk"):
+        compose_backup._send(path, manifest)
+    with path.open("wb") as file, pytest.raises(BackupError, match=r"could not pin.*no room"):
+        compose_backup._taken(Writer(file), "pin")

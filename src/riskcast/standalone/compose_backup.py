@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -81,7 +81,7 @@ def _fill(writer: Writer, scratch: Path, *, with_keys: bool, tell: Tell) -> Mani
     contents = _taken(writer, "files", json.dumps(chosen["pins"]))
     folder = compose.secrets_folder()
     for path in sorted(folder.iterdir()) if with_keys else (folder / PUBLIC,):
-        if path.name not in MADE_ANEW:
+        if path.is_file() and path.name not in MADE_ANEW:
             writer.add_file(f"{KEYS}/{path.name}", path)
     tell(f"{len(writer.members)} files")
     tables = {name: Content(**each) for name, each in contents.items()}
@@ -213,14 +213,22 @@ def _keeper(*arguments: str, **pipes: int) -> Iterator[subprocess.Popen[bytes]]:
         with compose.started(*once, *module, *arguments, stderr=errors, **pipes) as process:
             try:
                 yield process
+                _close(process)
             except (BackupError, OSError) as error:
                 failed = error  # it says better why it has gone
+                with suppress(BrokenPipeError):
+                    _close(process)
         if process.returncode:
             errors.seek(0)
             said = errors.read().decode(errors="replace").splitlines()[-LINES:]
             raise BackupError(f"the keeper could not {arguments[0]}: {' '.join(said)}") from failed
     if failed:
         raise failed
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _databases() -> tuple[Database, ...]:
