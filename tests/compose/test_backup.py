@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 from project import PROJECT, SERVICES
 from serving_world import EVER, published, rows
 
+NAME = "COMPOSE_PROJECT_NAME"
 MADE_AT = "2026-01-02T00:00:00+00:00"
 
 
@@ -176,6 +177,26 @@ def test_a_project_with_anything_in_it_is_left_as_it_is(
     with pytest.raises(BackupRefused, match=says):
         compose_backup.restore(Settings(home=str(tmp_path)), str(path), tell=str)
     assert untouched(project) == before
+
+
+def test_only_what_its_own_unfinished_restore_left_is_removed(project, monkeypatch, tmp_path):
+    """Two projects of one checkout: the restore of one was killed, the other holds data."""
+    path = archive(tmp_path / "b.tar", {}, with_keys=False)
+    removed: list[str] = []
+    monkeypatch.setattr(
+        compose, "compose_down", lambda *, volumes=False: removed.append(os.environ[NAME])
+    )
+    monkeypatch.setenv(NAME, "killed")
+    monkeypatch.setattr(compose, "volumes", lambda: ["some_lake"])
+    compose.restoring().write_text("{}")
+    monkeypatch.setenv(NAME, "serving")
+    with pytest.raises(BackupRefused, match="not empty"):
+        compose_backup.restore(Settings(home=str(tmp_path)), str(path), tell=str)
+    assert removed == []
+    monkeypatch.setenv(NAME, "killed")
+    with pytest.raises(BackupRefused, match="not empty"):
+        compose_backup.restore(Settings(home=str(tmp_path)), str(path), tell=str)
+    assert removed == ["killed"]
 
 
 def test_secrets_of_another_project_are_never_written_over(project, tmp_path):

@@ -106,7 +106,8 @@ def airflow_door(settings: Settings) -> tuple[str, str]:
 
 def restoring() -> Path:
     """Return the file that stands while a backup is put back: the project is not whole then."""
-    return secrets_folder() / "restoring.json"
+    # Several projects may share the secrets; what one restore left is no other's to remove.
+    return secrets_folder() / f"restoring-{_environment()['COMPOSE_PROJECT_NAME']}.json"
 
 
 def compose(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -43,7 +43,7 @@ from riskcast.standalone.dumps import Database
 from riskcast.standalone.restore import Restored, local, verified
 from riskcast.standalone.secrets import write_private
 
-MADE_ANEW = {"redis-url"}  # from the password beside it
+LEFT_OUT = ("redis-url", "restoring-*.json")  # made from the password beside it; of a restore
 VOLUMES = (LAKE, ARTIFACTS, FILES)
 # In Postgres's container: a program as a role, whose password is in the file that is mounted there.
 AS_ROLE = (
@@ -81,7 +81,7 @@ def _fill(writer: Writer, scratch: Path, *, with_keys: bool, tell: Tell) -> Mani
     contents = _taken(writer, "files", json.dumps(chosen["pins"]))
     folder = compose.secrets_folder()
     for path in sorted(folder.iterdir()) if with_keys else (folder / PUBLIC,):
-        if path.is_file() and path.name not in MADE_ANEW:
+        if path.is_file() and not any(path.match(each) for each in LEFT_OUT):
             writer.add_file(f"{KEYS}/{path.name}", path)
     tell(f"{len(writer.members)} files")
     tables = {name: Content(**each) for name, each in contents.items()}
