@@ -40,7 +40,7 @@ down: ## stop the stack
 	@[ ! -x $(BIN)/riskcast ] || $(BIN)/riskcast down
 
 # docs/how-to/compose.md says how to give the addresses of packages and other base images.
-TARGETS := postgres redis nginx mlflow airflow serving dashboard runner
+TARGETS := postgres redis nginx mlflow airflow serving dashboard runner moto
 PASSED := PYTHON_IMAGE POSTGRES_IMAGE REDIS_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL \
   UV_DEFAULT_INDEX UV_INDEX
 IMAGE_TAG ?= latest
@@ -102,6 +102,7 @@ lock: ## compile requirements/ from pyproject.toml
 	@docker/extras orchestration database | $(IMAGE) - -o requirements/airflow.txt
 	@docker/extras registry database | $(IMAGE) - -o requirements/mlflow.txt
 	@docker/extras proxy | $(IMAGE) - -o requirements/nginx.txt
+	@docker/extras stand-in | $(IMAGE) - -o requirements/moto.txt
 	@docker/extras build | $(IMAGE) - -o requirements/build.txt
 
 docs: setup ## the site of docs/, into build/site; a broken link fails

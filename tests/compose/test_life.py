@@ -1,4 +1,4 @@
-"""A whole life of the compose project: up, main job, forecasts, flips, crashes, down.
+"""A whole life of the compose project: up, main job, forecasts, flips, crashes, loss and restore.
 
 Needs Docker and the images of this checkout: ``make compose-test``. Its containers, networks and
 volumes are its own and are removed; the times of what was seen are printed.
@@ -11,12 +11,16 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,6 +28,8 @@ from rich.console import Console
 
 from riskcast.core.settings import Settings
 from riskcast.standalone import compose
+from riskcast.standalone.archive import examine
+from riskcast.standalone.tls import issue
 
 PROJECT = "riskcast-test"
 ROOT = Path(__file__).parents[2]
@@ -34,6 +40,20 @@ FLIP = (
     "from riskcast.routing.nginx import nginx_router; "
     "nginx_router(read_settings()).switch(sys.argv[1], sys.argv[2])"
 )
+LAKE = (
+    "import json, sys; from riskcast.core.settings import read_settings; from riskcast.lake import "
+    "open_lake, snapshot; from riskcast.tables import TABLES; lake = open_lake(read_settings()); "
+)
+VERSIONS = LAKE + "print(json.dumps(snapshot.pin(lake)))"
+LAST_COMMIT = LAKE + (
+    "print(max(each.at.timestamp() for table in TABLES.values() for each in lake.history(table)))"
+)
+CONTENTS = LAKE + (
+    "from dataclasses import asdict; print(json.dumps({name: asdict(snapshot.content(lake, "
+    "TABLES[name], version)) for name, version in json.loads(sys.argv[1]).items()}))"
+)
+RISKCAST = (sys.executable, "-c", "from riskcast.cli import main; main()")
+RTO_SECONDS = 15 * 60
 
 tell = Console(stderr=True, highlight=False, width=140).print
 
@@ -57,22 +77,33 @@ def timed(what: str) -> Iterator[None]:
 
 @pytest.fixture
 def settings(monkeypatch, tmp_path) -> Iterator[Settings]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port, tls_port = free_ports(2)
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", PROJECT)
     monkeypatch.setenv("RISKCAST_API_PORT", port)
+    monkeypatch.setenv("RISKCAST_TLS_PORT", tls_port)
     compose.compose_down(volumes=True)
-    yield Settings(home=str(tmp_path), api_port=port)
+    yield Settings(home=str(tmp_path), api_port=port, tls_port=tls_port)
     compose.compose_down(volumes=True)
 
 
-def test_up_main_job_flips_crashes_and_down(settings):
-    riskcast = (sys.executable, "-c", "from riskcast.cli import main; main()")
+def free_ports(count: int) -> list[str]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [str(probe.getsockname()[1]) for probe in probes]
+
+
+def riskcast(*arguments: str) -> None:
+    """Run a command as somebody at this machine does."""
+    subprocess.run([*RISKCAST, *arguments], check=True)
+
+
+def test_up_main_job_flips_crashes_restore_and_down(settings, tmp_path, monkeypatch):
     with timed("up, until all are healthy"):
-        subprocess.run([*riskcast, "up", "--compose"], check=True)
+        riskcast("up", "--compose")
     with timed("the main job through Airflow, in containers"):
-        subprocess.run([*riskcast, "quickstart", "--compose"], check=True)
+        riskcast("quickstart", "--compose")
     client = Client(settings)
     assert client.predict().status_code == 200
     assert client.secured() == {"/airflow/": 200, "/mlflow/": 401, "/dashboard/": 401,
@@ -80,6 +111,8 @@ def test_up_main_job_flips_crashes_and_down(settings):
     flips_lose_nothing(settings, client)
     redis_comes_back(client)
     postgres_comes_back(client)
+    all_comes_back(settings, client, tmp_path, monkeypatch)
+    https_answers(settings, tmp_path)
     with timed("down"):
         compose.compose_down(volumes=True)
     assert left_behind() == []
@@ -97,6 +130,12 @@ class Client:
 
     def predict(self) -> httpx.Response:
         return self._http.post("/predict", json={})
+
+    def forecast(self) -> dict[str, Any]:
+        """Return an answer without what two answers to one question differ in."""
+        answers: list[httpx.Response] = []
+        await_that(lambda: answers.append(self.predict()) or answers[-1].status_code == 200)
+        return {name: value for name, value in answers[-1].json().items() if name != "request_id"}
 
     def ready(self) -> int:
         return self._http.get("/ready").status_code
@@ -153,6 +192,64 @@ def postgres_comes_back(client: Client) -> None:
         answers.append(client.predict().status_code)
     assert set(answers) == {200}
     compose.compose("exec", "-T", "runner", "riskcast", "models", "list")  # asks MLflow
+
+
+def all_comes_back(settings: Settings, client: Client, folder: Path, monkeypatch) -> None:
+    """Back the running project up, lose it all, restore it with https and ask the same again."""
+    before, newest = client.forecast(), versions()
+    with timed("a backup of the running project"):
+        path, digest = printed("backup", "--compose", "--to", str(folder / "kept")).split("\n")[:2]
+    assert client.forecast() == before, "the project went on serving"
+    manifest, again = examine(Path(path))
+    assert digest == f"sha256 {again}"
+    assert {n: each.version for n, each in manifest.tables.items()}.items() >= newest.items()
+    lost = max(0.0, last_commit() - datetime.fromisoformat(manifest.made_at).timestamp())
+    refused = subprocess.run([*RISKCAST, "restore", path, "--compose"], capture_output=True)
+    assert refused.returncode and b"has containers" in refused.stderr
+    riskcast("down", "--compose", "--volumes")
+    assert left_behind() == []
+    issued = issue(folder / "tls", ("localhost", "127.0.0.1"), 2)
+    monkeypatch.setenv("RISKCAST_TLS_CERTIFICATE", str(issued.certificate))
+    monkeypatch.setenv("RISKCAST_TLS_KEY", str(issued.key))
+    began = time.monotonic()
+    with timed("restore of the empty project"):
+        riskcast("restore", path, "--compose", "--sha256", again)
+    riskcast("up", "--compose")
+    after, rto = client.forecast(), time.monotonic() - began
+    assert after == before
+    wanted = {name: asdict(each) for name, each in manifest.tables.items()}
+    pins = json.dumps({name: each["version"] for name, each in wanted.items()})
+    assert json.loads(in_runner(CONTENTS, pins)) == wanted
+    size = Path(path).stat().st_size / 1e6
+    tell(f"RTO {rto:.0f} s (limit {RTO_SECONDS}), {size:.0f} MB, {len(wanted)} tables with equal")
+    tell(f"hashes; RPO: commits of the last {lost:.0f} s before the loss were not in the backup")
+    assert rto <= RTO_SECONDS
+
+
+def https_answers(settings: Settings, folder: Path) -> None:
+    trusted = ssl.create_default_context(cafile=folder / "tls" / "tls-ca.pem")
+    key = (compose.secrets_folder() / "api.key").read_text().strip()
+    url = f"https://127.0.0.1:{settings.tls_port}/predict"
+    answer = httpx.post(url, json={}, headers={"X-API-Key": key}, verify=trusted, timeout=30)
+    assert answer.status_code == 200
+    assert "max-age" in answer.headers["strict-transport-security"]
+
+
+def printed(*arguments: str) -> str:
+    ran = subprocess.run([*RISKCAST, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return ran.stdout
+
+
+def in_runner(program: str, *arguments: str) -> str:
+    return compose.compose("exec", "-T", "runner", "python", "-c", program, *arguments).stdout
+
+
+def versions() -> dict[str, int]:
+    return json.loads(in_runner(VERSIONS))
+
+
+def last_commit() -> float:
+    return float(in_runner(LAST_COMMIT))
 
 
 def crash(service: str) -> None:

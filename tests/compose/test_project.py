@@ -126,7 +126,9 @@ def test_what_the_project_mounts_never_enters_git_or_an_image():
 def test_every_process_is_a_service_and_every_other_service_is_known(declared):
     core = {name for name, service in SERVICES.items() if "profiles" not in service}
     assert {NAMES.get(name, name) for name in declared} | {"runner"} == core
-    assert all(SERVICES[name]["profiles"] == ["full"] for name in set(SERVICES) - core)
+    profiles = {name: SERVICES[name]["profiles"] for name in set(SERVICES) - core}
+    assert profiles.pop("keeper") == ["keeper"]
+    assert all(each == ["full"] for each in profiles.values())
 
 
 def test_services_need_what_the_processes_need(declared):
@@ -199,7 +201,7 @@ def test_docker_compose_takes_the_project():
 # What images are made of.
 
 PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
-ROLES = ("airflow", "mlflow", "runner", "serving", "dashboard", "nginx", "build")
+ROLES = ("airflow", "mlflow", "runner", "serving", "dashboard", "nginx", "moto", "build")
 
 
 @pytest.mark.parametrize("name", ROLES)

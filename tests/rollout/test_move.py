@@ -116,3 +116,19 @@ def test_whoever_watches_has_the_keys_to_ask_the_servers(bare, monkeypatch):
         path.name: path.stat().st_mode & 0o777 for path in bare.settings.keys_path.glob("*.key")
     }
     assert made["api.key"] == made["admin.key"] == 0o600
+
+
+def test_keys_that_are_there_are_left_alone_as_in_a_container_they_must_be(bare, monkeypatch):
+    bare.first()
+    folder = bare.settings.keys_path
+    for name in ("api.key", "admin.key"):
+        (folder / name).write_text(name)
+    folder.chmod(0o755)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name, value in bare.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RISKCAST_MLFLOW", bare.settings.mlflow_uri)
+    done = CliRunner().invoke(app, ["rollout", "watch", "--once"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert folder.stat().st_mode & 0o777 == 0o755

@@ -74,14 +74,17 @@ def watch(
     """
     from riskcast.rollout import bell
     from riskcast.rollout import watch as watching
-    from riskcast.serving.auth import ensure_admin_key, ensure_api_key
+    from riskcast.serving import auth
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     machine, registry = opened(product)
-    # Made by `riskcast up` where there is a stack: with these the servers are asked.
-    ensure_api_key(client_settings())
-    ensure_admin_key(client_settings())
+    # With these the servers are asked. A stack has them; in a container nothing can be added.
+    keys = client_settings()
+    if not (keys.keys_path / auth.KEY_FILE).exists():
+        auth.ensure_api_key(keys)
+    if not (keys.keys_path / auth.ADMIN_KEY_FILE).exists():
+        auth.ensure_admin_key(keys)
     if once:
         watching.look(machine, registry)
         return

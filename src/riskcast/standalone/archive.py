@@ -1,5 +1,7 @@
 """A backup as a file: one tar whose last member is a manifest with the digest of every other.
 
+It is written and read from front to back, so parts of one may come through a pipe.
+
 The file gets its name once it is whole and on the disk; what a killed backup leaves is a draft
 without a manifest, which nothing takes for a backup. Before anything is put back, every byte is
 read and compared. The digests tell that a file is what was written, not who wrote it: the digest
@@ -13,11 +15,11 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from riskcast.core.errors import BackupError, BackupRefused
 from riskcast.lake.snapshot import Content
@@ -84,7 +86,8 @@ class Writer:
     """Adds members to a tar, keeping their digests."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+        onward: Any = _Onward(file)
+        self._tar = tarfile.TarFile(fileobj=onward, mode="w", format=tarfile.PAX_FORMAT)
         self.members: dict[str, str] = {}
 
     def add(self, name: str, content: IO[bytes], size: int) -> None:
@@ -111,14 +114,27 @@ class Writer:
         with path.open("rb") as file:
             self.add(name, file, os.fstat(file.fileno()).st_size)
 
-    def close(self, manifest: Manifest) -> str:
-        """Write the manifest as the last member; return its digest."""
-        text = manifest.to_json()
+    def close(self, text: bytes) -> str:
+        """Write the manifest, or what a part says in its place, as the last; return its digest."""
         member = tarfile.TarInfo(MANIFEST)
         member.size, member.mode = len(text), 0o600
         self._tar.addfile(member, BytesIO(text))
         self._tar.close()
         return hashlib.sha256(text).hexdigest()
+
+
+class _Onward:
+    """A file or a pipe, as tarfile wants to write to it: a pipe does not know where it is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._written = stream, 0
+
+    def write(self, content: bytes) -> None:
+        self._stream.write(content)
+        self._written += len(content)
+
+    def tell(self) -> int:
+        return self._written
 
 
 class _Hashed:
@@ -167,19 +183,34 @@ def examine(path: Path) -> tuple[Manifest, str]:
     BackupRefused
         If it is no tar, not whole, altered, of another format, or holds what a backup never does.
     """
+    return read(path, lambda _name: None)
+
+
+def read(
+    source: Path | IO[bytes], open_: Callable[[str], IO[bytes] | None]
+) -> tuple[Manifest, str]:
+    """Examine a backup, and copy each member to the stream that `open_` returns for its name.
+
+    Raises
+    ------
+    BackupRefused
+        As `examine`. What was copied by then is not to be used.
+    """
     found: dict[str, str] = {}
     text = b""
-    for name, content in _members(path):
+    for member, content in members(source):
+        name = member.name
         if text:
-            raise BackupRefused(f"{path} holds {name} behind its manifest")
+            raise BackupRefused(f"{_named(source)} holds {name} behind its manifest")
         if name == MANIFEST:
-            text = _chunk(content, LONGEST_MANIFEST)
+            text = chunk(content, LONGEST_MANIFEST)
             continue
         if name in found:
-            raise BackupRefused(f"{path} holds {name} twice")
-        found[name] = _digest(content)
+            raise BackupRefused(f"{_named(source)} holds {name} twice")
+        with open_(name) or nullcontext() as target:
+            found[name] = _digest(content, target)
     if not text:
-        raise BackupRefused(f"{path} has no manifest: it is no backup, or was cut off")
+        raise BackupRefused(f"{_named(source)} has no manifest: it is no backup, or was cut off")
     manifest = Manifest.from_json(text)
     if found != dict(manifest.members):
         wrong = sorted(
@@ -188,53 +219,73 @@ def examine(path: Path) -> tuple[Manifest, str]:
             if found.get(name) != manifest.members.get(name)
         )
         raise BackupRefused(
-            f"{path} does not match its manifest: {len(wrong)} members are missing, strange or "
-            f"altered, first {wrong[0]}; take another backup"
+            f"{_named(source)} does not match its manifest: {len(wrong)} members are missing, "
+            f"strange or altered, first {wrong[0]}; take another backup"
         )
     return manifest, hashlib.sha256(text).hexdigest()
 
 
-def unpack(path: Path, manifest: Manifest, open_: Callable[[str], IO[bytes]]) -> None:
-    """Copy every member to the stream that `open_` returns for its name.
+def unpack(path: Path, digest: str, open_: Callable[[str], IO[bytes] | None]) -> None:
+    """Copy the members of a backup that was examined; a name without a stream is left out.
 
     Raises
     ------
     BackupRefused
         If the file is no longer what was examined.
     """
-    for name, content in _members(path):
-        if name == MANIFEST:
-            continue
-        with open_(name) as target:
-            digest = _digest(content, target)
-        if digest != manifest.members.get(name):
-            raise BackupRefused(f"{path} was altered while it was read: {name}")
+    if read(path, open_)[1] != digest:
+        raise BackupRefused(f"{path} was altered while it was read")
 
 
-def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def members(source: Path | IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Give each member and its content, which is to be read before the next is asked for.
+
+    Raises
+    ------
+    BackupRefused
+        If it is no tar, not whole, or holds what a backup never does.
+    """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with _opened(source) as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.isreg() else None
                 if content is None:
-                    raise BackupRefused(f"{path} holds {member.name}, which is no plain file")
-                yield _safe(member.name), content
+                    raise BackupRefused(f"{_named(source)} holds {member.name}, no plain file")
+                _safe(member.name)
+                yield member, content
     except (tarfile.TarError, EOFError) as error:
-        raise BackupRefused(f"{path} is no whole backup: {error}") from error
+        raise BackupRefused(f"{_named(source)} is no whole backup: {error}") from error
     except OSError as error:
-        raise BackupRefused(f"{path} cannot be read: {error}") from error
+        raise BackupRefused(f"{_named(source)} cannot be read: {error}") from error
+
+
+def _opened(source: Path | IO[bytes]) -> tarfile.TarFile:
+    if isinstance(source, Path):
+        return tarfile.open(source, "r:")
+    return tarfile.open(fileobj=source, mode="r|")
+
+
+def _named(source: Path | IO[bytes]) -> str:
+    return str(source) if isinstance(source, Path) else "what was sent"
 
 
 def _digest(content: IO[bytes], target: IO[bytes] | None = None) -> str:
     digest = hashlib.sha256()
-    while chunk := _chunk(content):
-        digest.update(chunk)
+    while some := chunk(content):
+        digest.update(some)
         if target is not None:
-            target.write(chunk)
+            target.write(some)
     return digest.hexdigest()
 
 
-def _chunk(content: IO[bytes], size: int = CHUNK) -> bytes:
+def chunk(content: IO[bytes], size: int = CHUNK) -> bytes:
+    """Return the next bytes of a member, none at its end.
+
+    Raises
+    ------
+    BackupRefused
+        If the tar ends before the member does.
+    """
     try:
         return content.read(size)
     except (tarfile.TarError, EOFError) as error:

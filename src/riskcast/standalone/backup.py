@@ -9,9 +9,10 @@ published Parquet and the online store are made anew from the lake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,7 @@ from riskcast.standalone.archive import (
     written,
 )
 from riskcast.standalone.configure import configure
-from riskcast.standalone.dumps import databases
+from riskcast.standalone.dumps import Database, databases
 from riskcast.standalone.layout import Layout
 from riskcast.standalone.processes import declare
 from riskcast.standalone.stack import down, running, up
@@ -87,19 +88,33 @@ def backup(settings: Settings, to: str, *, with_keys: bool, tell: Tell) -> Made:
     BackupError
         If there is nothing to back up, or a part cannot be read or written.
     """
-    layout, began = Layout.of(settings), seconds()
+    layout = Layout.of(settings)
     if layout.restoring.exists() or not postgres.data(layout).exists():
         raise BackupError(f"{layout.home} holds no whole stack to back up; `riskcast up` makes one")
-    target = _target(to)
+    with serving(settings, ("postgres",), tell):
+        return write(
+            to, lambda *into: _fill(*into, settings=settings, with_keys=with_keys, tell=tell)
+        )
+
+
+def write(to: str, fill: Callable[[Writer, Path], Manifest]) -> Made:
+    """Write what `fill` adds, given a folder for drafts, and the manifest it returns.
+
+    Raises
+    ------
+    BackupError
+        If it cannot be written.
+    """
+    began, target = seconds(), _target(to)
     with TemporaryDirectory(prefix="riskcast-backup-") as scratch:
         folder = Path(scratch) if is_s3(target) else Path(target).parent
         path = folder / Path(target).name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with serving(settings, ("postgres",), tell), written(path) as file:
+            with written(path) as file:
                 writer = Writer(file)
-                manifest = _fill(writer, settings, Path(scratch), with_keys=with_keys, tell=tell)
-                digest = writer.close(manifest)
+                manifest = fill(writer, Path(scratch))
+                digest = writer.close(manifest.to_json())
             if is_s3(target):
                 _upload(path, target)
         except OSError as error:
@@ -132,31 +147,54 @@ def serving(settings: Settings, names: Sequence[str], tell: Tell) -> Iterator[No
 
 
 def _fill(
-    writer: Writer, settings: Settings, scratch: Path, *, with_keys: bool, tell: Tell
+    writer: Writer, scratch: Path, *, settings: Settings, with_keys: bool, tell: Tell
 ) -> Manifest:
-    layout, lake = Layout.of(settings), open_lake(settings)
-    _folder(writer, layout.home, SPOOL)
-    made_at, pins = wall(), snapshot.pin(lake)
-    for database in databases(layout):
-        dump = scratch / f"{database.name}.dump"
-        database.dump(dump, secrets=with_keys)
-        writer.add_file(f"{DATABASES}/{dump.name}", dump)
-        dump.unlink()
+    layout = Layout.of(settings)
+    made_at, pins = add_answers(writer, settings)
+    add_databases(writer, databases(layout), scratch, secrets=with_keys)
     tell(f"{len(postgres.DATABASES)} databases, {len(pins)} tables pinned")
-    contents = _tables(writer, settings, pins)
-    _folder(writer, layout.artifacts, "", to=ARTIFACTS)
-    for name in FOLDERS:
-        _folder(writer, layout.home, name)
+    contents = add_files(writer, settings, pins)
     public = settings.model_key_path
     taken = [p for p in sorted(layout.keys.iterdir()) if p.is_file()] if with_keys else []
     for path in taken or ([public] if public.exists() else []):
         writer.add_file(f"{KEYS}/{PUBLIC if path == public else path.name}", path)
     tell(f"{len(writer.members)} files")
-    software = {name: version(name) for name in SOFTWARE}
-    return Manifest(FORMAT, made_at.isoformat(), software, with_keys, contents, writer.members)
+    made = made_at.isoformat()
+    return Manifest(FORMAT, made, software(), with_keys, contents, writer.members)
 
 
-def _tables(writer: Writer, settings: Settings, pins: dict[str, int]) -> dict[str, Content]:
+def software() -> dict[str, str]:
+    """Return the versions of what writes the databases and the lake."""
+    return {name: version(name) for name in SOFTWARE}
+
+
+def add_answers(writer: Writer, settings: Settings) -> tuple[datetime, dict[str, int]]:
+    """Add the answers not yet in the lake; return the instant and versions chosen after that."""
+    _folder(writer, settings.home_path, SPOOL)
+    return wall(), snapshot.pin(open_lake(settings))
+
+
+def add_databases(
+    writer: Writer, databases: Sequence[Database], scratch: Path, *, secrets: bool
+) -> None:
+    """Add each database as it is at one instant."""
+    for database in databases:
+        dump = scratch / f"{database.name}.dump"
+        database.dump(dump, secrets=secrets)
+        writer.add_file(f"{DATABASES}/{dump.name}", dump)
+        dump.unlink()
+
+
+def add_files(writer: Writer, settings: Settings, pins: Mapping[str, int]) -> dict[str, Content]:
+    """Add the tables up to the versions, models, pages and mails; return the tables' content."""
+    layout, contents = Layout.of(settings), _tables(writer, settings, pins)
+    _folder(writer, layout.artifacts, "", to=ARTIFACTS)
+    for name in FOLDERS:
+        _folder(writer, layout.home, name)
+    return contents
+
+
+def _tables(writer: Writer, settings: Settings, pins: Mapping[str, int]) -> dict[str, Content]:
     lake, root = open_lake(settings), snapshot.place(settings)
     contents = {}
     for name, number in pins.items():

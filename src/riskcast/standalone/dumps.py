@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from riskcast.core.errors import BackupError
 from riskcast.standalone import postgres
@@ -34,15 +36,15 @@ class Database:
 
     Attributes
     ----------
-    host : str
-        Folder of the server's unix socket, or a host name.
-    passfile : Path
-        In libpq's format: passwords stand in no command line.
+    via : tuple of str
+        What stands before the name of PostgreSQL's program on the command line.
+    environment : mapping of str to str
+        In which user, database and password are told: they stand in no command line.
     """
 
     name: str
-    host: str
-    passfile: Path
+    via: tuple[str, ...]
+    environment: Mapping[str, str]
 
     def dump(self, to: Path, *, secrets: bool) -> None:
         """Write the database as it is at one instant, whatever is written meanwhile.
@@ -61,7 +63,8 @@ class Database:
         options = [f"--exclude-table-data=public.{table}" for table in left_out]
         # Comments on extensions can be set by their owner alone, who is not us.
         plain = ("--format=custom", "--no-owner", "--no-privileges", "--no-comments")
-        self._run("pg_dump", *plain, *options, f"--file={to}")
+        with to.open("wb") as file:
+            self._run("pg_dump", *plain, *options, stdout=file)
 
     def load(self, dump: Path) -> None:
         """Fill the database, which must hold nothing yet, whole or not at all.
@@ -72,40 +75,53 @@ class Database:
             If PostgreSQL does not answer or refuses, for one because there is something in it.
         """
         whole = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
-        self._run("pg_restore", *whole, f"--dbname={self.name}", str(dump))
+        with dump.open("rb") as file:
+            self._run("pg_restore", *whole, f"--dbname={self.name}", stdin=file)
 
     def _holding_secrets(self) -> list[str]:
         names = ", ".join(f"'{name}'" for name in SECRET[self.name])
         if not names:
             return []
         query = _DEPENDENT.format(names=names)
-        return self._run("psql", "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1", "-c", query).split()
+        given = ("--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1", "-c", query)
+        return self._run("psql", *given).decode().split()
 
-    def _run(self, program: str, *arguments: str) -> str:
+    def _run(
+        self,
+        program: str,
+        *arguments: str,
+        stdin: IO[bytes] | int = subprocess.DEVNULL,
+        stdout: IO[bytes] | int = subprocess.PIPE,
+    ) -> bytes:
         ran = subprocess.run(
-            [str(postgres.binaries() / program), *arguments],
-            capture_output=True,
-            text=True,
+            [*self.via, program, *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             check=False,
-            env={
-                "PATH": os.defpath,
-                "LC_ALL": "C",
-                "PGHOST": self.host,
-                "PGUSER": self.name,
-                "PGDATABASE": self.name,
-                "PGPASSFILE": str(self.passfile),
-                "PGCONNECT_TIMEOUT": "10",
-            },
+            env=self.environment,
         )
         if ran.returncode:
-            said = " ".join(ran.stderr.split())[:500]
+            said = " ".join(ran.stderr.decode(errors="replace").split())[:500]
             raise BackupError(f"{program} of the database {self.name} failed: {said}")
-        return ran.stdout
+        return ran.stdout or b""
 
 
 def databases(layout: Layout) -> tuple[Database, ...]:
     """Return the stack's databases."""
-    host = str(postgres.socket_folder(layout))
     return tuple(
-        Database(name, host, postgres.passfile(layout, name)) for name in postgres.DATABASES
+        Database(
+            name,
+            (),
+            {
+                "PATH": f"{postgres.binaries()}:{os.defpath}",
+                "LC_ALL": "C",
+                "PGHOST": str(postgres.socket_folder(layout)),
+                "PGUSER": name,
+                "PGDATABASE": name,
+                "PGPASSFILE": str(postgres.passfile(layout, name)),
+                "PGCONNECT_TIMEOUT": "10",
+            },
+        )
+        for name in postgres.DATABASES
     )

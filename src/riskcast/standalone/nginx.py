@@ -65,7 +65,7 @@ def configure_nginx(settings: Settings, layout: Layout, tell: Callable[[str], No
         # With TLS the plain port is for this machine's own clients.
         listen=f"{LOOPBACK if settings.tls_certificate else settings.host}:{settings.api_port}",
         doors=_doors(settings, servers, folder / "users"),
-        tls=_tls(settings),
+        tls=tls_of(settings),
     )
     site.active.mkdir(parents=True, exist_ok=True)
     settings.reports_path.mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def configure_container(settings: Settings, folder: Path) -> None:
         site_of(settings),
         listen=f"{ANYWHERE}:{settings.api_port}",
         doors=_doors(settings, CONTAINERS, folder / "users"),
-        tls=_tls(settings),
+        tls=tls_of(settings),
         resolver=DOCKER_NAMES,
     )
     _write(folder, TEMPLATE.read_text(), site, password.read_text().strip())
@@ -131,7 +131,7 @@ def _users(path: Path, password: str) -> None:
     write_private(path, f"{USER}:{{SSHA}}{b64encode(digest + salt).decode()}\n")
 
 
-def _tls(settings: Settings) -> Tls | None:
+def tls_of(settings: Settings) -> Tls | None:
     """Return the door for https, None if there is no certificate.
 
     Raises

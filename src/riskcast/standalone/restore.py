@@ -70,8 +70,8 @@ def verify(source: str, expected: str = "") -> tuple[Manifest, str]:
     BackupRefused
         If it is not whole, altered, of another format, or not the one expected.
     """
-    with _local(source) as path:
-        return _verified(path, expected)
+    with local(source) as path:
+        return verified(path, expected)
 
 
 def restore(settings: Settings, source: str, *, expected: str = "", tell: Tell) -> Restored:
@@ -94,12 +94,12 @@ def restore(settings: Settings, source: str, *, expected: str = "", tell: Tell) 
         If a part could not be put back, or is not what it was.
     """
     layout, began = Layout.of(settings), seconds()
-    with _local(source) as path:
-        manifest, digest = _verified(path, expected)
+    with local(source) as path:
+        manifest, digest = verified(path, expected)
         tell(f"{len(manifest.members)} members match their digests; made {manifest.made_at}")
         _claim(settings, layout, digest)
         try:
-            _put_back(settings, layout, path, manifest, tell)
+            _put_back(settings, layout, path, manifest, digest, tell)
         except OSError as error:
             raise BackupError(f"{layout.home} could not be written: {error}") from error
     layout.restoring.unlink()
@@ -107,24 +107,35 @@ def restore(settings: Settings, source: str, *, expected: str = "", tell: Tell) 
 
 
 def _put_back(
-    settings: Settings, layout: Layout, path: Path, manifest: Manifest, tell: Tell
+    settings: Settings, layout: Layout, path: Path, manifest: Manifest, digest: str, tell: Tell
 ) -> None:
     layout.make()
     with TemporaryDirectory(prefix="restore-", dir=layout.run) as scratch:
-        unpack(path, manifest, _Places(settings, layout, Path(scratch)))
-        _check_tables(settings, manifest)
+        unpack(path, digest, Places(settings, layout, Path(scratch)))
+        remake(settings, manifest)
         tell(f"{len(manifest.tables)} tables have the content they had")
-        if FEATURES_DAILY.name in manifest.tables:
-            snapshot.republish(open_lake(settings), settings)
         with serving(settings, ("postgres", "redis"), tell):
             for database in databases(layout):
                 database.load(Path(scratch) / f"{database.name}.dump")
             tell("databases are back")
-            _fill_online(settings, manifest)
+            fill_online(connected(settings), manifest)
     tell("the online store is made anew")
 
 
-class _Places:
+def remake(settings: Settings, manifest: Manifest) -> None:
+    """Check that the tables are what they were, and publish anew what follows from them.
+
+    Raises
+    ------
+    BackupError
+        If one is not.
+    """
+    _check_tables(settings, manifest)
+    if FEATURES_DAILY.name in manifest.tables:
+        snapshot.republish(open_lake(settings), settings)
+
+
+class Places:
     """Where each member goes."""
 
     def __init__(self, settings: Settings, layout: Layout, dumps: Path) -> None:
@@ -160,16 +171,22 @@ def _check_tables(settings: Settings, manifest: Manifest) -> None:
             )
 
 
-def _fill_online(settings: Settings, manifest: Manifest) -> None:
-    """Bring the newest features online: the store holds nothing that the lake has not."""
+def fill_online(settings: Settings, manifest: Manifest) -> None:
+    """Bring the newest features online: the store holds nothing that the lake has not.
+
+    Raises
+    ------
+    StackError
+        If the store does not answer.
+    """
     # Imported here: Feast alone takes seconds.
     from riskcast.online import store
 
     if FEATURES_DAILY.name not in manifest.tables:
         return
-    client, until = connected(settings), datetime.fromisoformat(manifest.made_at)
-    store.apply(client)
-    store.materialise(client, Window(until - EVER, until))
+    until = datetime.fromisoformat(manifest.made_at)
+    store.apply(settings)
+    store.materialise(settings, Window(until - EVER, until))
 
 
 def _claim(settings: Settings, layout: Layout, digest: str) -> None:
@@ -184,13 +201,13 @@ def _claim(settings: Settings, layout: Layout, digest: str) -> None:
             )
         down(settings)  # a restore that was killed leaves the servers it needed
         _wipe(layout)
-        if _holds(lake):
+        if holds(lake):
             lake.delete_dir_contents("")
     elif layout.home.exists() and any(layout.home.iterdir()):
         raise BackupRefused(
             f"{layout.home} is not empty; name an empty one with --home, or move it away"
         )
-    elif _holds(lake):
+    elif holds(lake):
         raise BackupRefused(f"the lake {root} is not empty; restore to another RISKCAST_LAKE")
     layout.home.mkdir(parents=True, exist_ok=True)
     said = {"backup": digest, "lake": root, "begun_at": wall().isoformat()}
@@ -207,11 +224,19 @@ def _wipe(layout: Layout) -> None:
             path.unlink()
 
 
-def _holds(lake: fs.FileSystem) -> bool:
+def holds(lake: fs.FileSystem) -> bool:
+    """Whether there is anything in the lake's place."""
     return bool(lake.get_file_info(fs.FileSelector("", allow_not_found=True)))
 
 
-def _verified(path: Path, expected: str) -> tuple[Manifest, str]:
+def verified(path: Path, expected: str) -> tuple[Manifest, str]:
+    """Examine a backup that this release can put back; return its manifest and the digest of it.
+
+    Raises
+    ------
+    BackupRefused
+        If it is not whole, another than expected, or of a release that knows more tables.
+    """
     manifest, digest = examine(path)
     if unknown := sorted(set(manifest.tables) - set(TABLES)):
         raise BackupRefused(
@@ -224,7 +249,7 @@ def _verified(path: Path, expected: str) -> tuple[Manifest, str]:
 
 
 @contextmanager
-def _local(source: str) -> Iterator[Path]:
+def local(source: str) -> Iterator[Path]:
     """Give the backup as a file of this machine: it is read twice."""
     if not is_s3(source):
         yield Path(source)
