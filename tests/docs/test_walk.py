@@ -37,7 +37,9 @@ class Reader:
                 shutil.copy2(ROOT / name, self.checkout / name)
         environment = self.checkout / ".venv"
         environment.mkdir()
-        (environment / "bin").symlink_to(Path(sys.executable).parent)
+        for part in Path(sys.prefix).iterdir():  # whole, so that its python knows its packages
+            if part.name != ".ready":
+                (environment / part.name).symlink_to(part)
         (environment / ".ready").touch()  # newer than what it is made from
         names = (*PORT_SETTINGS, "tls_port")
         self.ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))

@@ -301,3 +301,10 @@ def test_the_clock_of_sample_data_stands_at_the_newest_row(settings, registry):
     live.look_for_features()
     assert live.clock().mode == "sample"
     assert live.clock().now() - live.row.known_at == timedelta(0)
+
+
+def test_the_first_request_a_server_takes_is_answered(settings, registry):
+    app = create_app(settings, registry, lake=MemoryRows(rows()))
+    with serve(app, wait_ready=False) as url, client_of(url, settings) as client:
+        until(lambda: client.get("/health").status_code == 200)
+        assert client.post("/predict", json={}).status_code == 200

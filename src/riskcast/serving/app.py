@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
 from riskcast import __version__
@@ -99,7 +99,7 @@ async def _tended(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     state.replays, state.loop = CapacityLimiter(REPLAYS), asyncio.get_running_loop()
     state.spool.start()
-    state.live.start()
+    await to_thread.run_sync(state.live.start)
     tasks = [asyncio.create_task(work()) for work in (state.shadow.work, state.streams.watch)]
     try:
         yield

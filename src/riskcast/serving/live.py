@@ -33,6 +33,7 @@ from riskcast.serving.history import History
 MODEL_EVERY = 2.0  # seconds between looks at the slot's alias
 FEATURES_EVERY = 3.0
 PUBLISHED_EVERY = 10.0
+PATIENCE = 10.0  # with a first look, before requests are taken all the same
 RETRY_REFUSED = 60.0  # a refused version may have been half copied; look again, but seldom
 
 log = logging.getLogger(__name__)
@@ -84,15 +85,24 @@ class Live:
         self._threads: list[Thread] = []
 
     def start(self) -> None:
-        """Start looking, at once and then again and again."""
+        """Start looking again and again; return after the first looks, or when one takes long.
+
+        Who asks earlier would be refused what a moment later can be answered.
+        """
+        looked = []
         for name, look, pause in (
             ("features", self.look_for_features, FEATURES_EVERY),
             ("model", self.look_for_model, MODEL_EVERY),
             *((("published", self.published.look, PUBLISHED_EVERY),) if self.published else ()),
         ):
-            thread = Thread(target=self._repeat, args=(name, look, pause), name=name, daemon=True)
+            looked.append(Event())
+            given = (name, look, pause, looked[-1])
+            thread = Thread(target=self._repeat, args=given, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+        until = seconds() + PATIENCE
+        for first in looked:
+            first.wait(max(0.0, until - seconds()))
 
     def stop(self) -> None:
         self._stopped.set()
@@ -202,13 +212,14 @@ class Live:
     def _serving(self) -> str:
         return f"version {self.model.version}" if self.model else "nothing"
 
-    def _repeat(self, name: str, look: Callable[[], None], pause: float) -> None:
+    def _repeat(self, name: str, look: Callable[[], None], pause: float, looked: Event) -> None:
         # Each look runs as a future so that whatever it raises is kept, told and tried again:
         # a store that fails in a new way must not end the watch.
         with ThreadPoolExecutor(1, thread_name_prefix=name) as pool:
             while True:
                 failure = pool.submit(look).exception()
                 self._note(name, failure)
+                looked.set()
                 if self._stopped.wait(pause):
                     return
 
