@@ -13,7 +13,7 @@ from small_model import small_model
 from riskcast.core.errors import ArtifactRefused, RegistryError, StackError
 from riskcast.core.settings import Settings
 from riskcast.products import DAILY_RISK
-from riskcast.registry import Registry
+from riskcast.registry import LoadedModel, Registry
 from riskcast.serving.app import create_app
 from riskcast.serving.auth import ensure_api_key
 from riskcast.serving.features import LakeFeatures
@@ -303,8 +303,17 @@ def test_the_clock_of_sample_data_stands_at_the_newest_row(settings, registry):
     assert live.clock().now() - live.row.known_at == timedelta(0)
 
 
-def test_the_first_request_a_server_takes_is_answered(settings, registry):
-    app = create_app(settings, registry, lake=MemoryRows(rows()))
+class _Slow(Registry):
+    """A registry that takes its time."""
+
+    def load(self, product: str, version: str) -> LoadedModel:
+        time.sleep(1.0)
+        return super().load(product, version)
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_first_request_a_server_takes_is_answered(settings):
+    app = create_app(settings, _Slow(settings), lake=MemoryRows(rows()))
     with serve(app, wait_ready=False) as url, client_of(url, settings) as client:
         until(lambda: client.get("/health").status_code == 200)
         assert client.post("/predict", json={}).status_code == 200
