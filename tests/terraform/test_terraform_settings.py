@@ -87,8 +87,11 @@ def test_alarms_watch_what_monitoring_publishes_and_nothing_else():
 
 
 def test_every_dag_renders_for_ecs_and_every_task_has_its_definition(monkeypatch):
+    import tests.dags.airflow_home  # noqa: F401 - a home of its own, and plugins/ on the path
+
     pytest.importorskip("airflow")
     from riskcast_airflow.dag import build_dag
+    from riskcast_airflow.fargate import Container
 
     for name, value in SETTINGS["dag"].items():
         monkeypatch.setenv(name, value)
@@ -96,8 +99,8 @@ def test_every_dag_renders_for_ecs_and_every_task_has_its_definition(monkeypatch
     rendered = 0
     for pipeline in PIPELINES.values():
         for task in build_dag(pipeline, None).tasks:
-            operator = getattr(task, "operator_class", type(task)).__name__
-            assert operator == "EcsRunTaskOperator", f"{pipeline.name}.{task.task_id}: {operator}"
+            operator = getattr(task, "operator_class", type(task))
+            assert operator is Container, f"{pipeline.name}.{task.task_id}: {operator}"
             given = task.partial_kwargs if task.is_mapped else vars(task)
             family = given["task_definition"].removeprefix("riskcast-test-")
             assert family in tasks, f"Terraform defines no task {family}"
