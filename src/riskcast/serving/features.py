@@ -17,10 +17,12 @@ from riskcast.lake.base import Lake
 from riskcast.online.base import FeatureRow
 from riskcast.tables import Kind, Table, gold
 
+NUMERIC = (Kind.FLOAT, Kind.INT)
+
 
 def numeric(table: Table) -> tuple[str, ...]:
     """Return the names of the columns that can be features of a model."""
-    return tuple(c.name for c in table.columns if c.kind in (Kind.FLOAT, Kind.INT))
+    return tuple(c.name for c in table.columns if c.kind in NUMERIC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from riskcast.online.base import FeatureRow
 from riskcast.products import Product
 from riskcast.registry import LoadedModel
 from riskcast.serving.errors import Refusal
-from riskcast.serving.features import numeric
+from riskcast.serving.features import NUMERIC, numeric
 from riskcast.serving.schemas import REGIMES
 from riskcast.tables import Table
 
@@ -42,14 +42,11 @@ def check_given(given: Mapping[str, float], table: Table) -> None:
     Refusal
         422 feature-out-of-range.
     """
-    if not given:
-        return
-    known = numeric(table)
     for name, value in given.items():
-        if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        column = table.find(name)
+        if column is None or column.kind not in NUMERIC:
+            near = get_close_matches(name, numeric(table), n=1, cutoff=0.0)[0]
             raise FeatureUnknown(f"{name[:64]!r} is no feature; the nearest is {near!r}")
-        column = table.column(name)
         low = -math.inf if column.low is None else column.low
         high = math.inf if column.high is None else column.high
         if not low <= value <= high:

@@ -135,6 +135,9 @@ class Table:
     def column(self, name: str) -> Column:
         return self._by_name[name]
 
+    def find(self, name: str) -> Column | None:
+        return self._by_name.get(name)
+
     @property
     def path(self) -> str:
         """Folder of the table below the lake root."""
