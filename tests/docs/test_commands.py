@@ -92,6 +92,7 @@ NEEDS = {
     "a mail server",
     "root",
     "an hour",
+    "PyPI's advisories",
 }
 
 

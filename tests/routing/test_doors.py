@@ -17,7 +17,7 @@ from riskcast.core.settings import Settings
 from riskcast.routing.doors import POLICIES, Tls, airflow_door, inbox_door, mlflow_door
 from riskcast.routing.nginx import Site, render
 from riskcast.standalone.layout import repository
-from riskcast.standalone.nginx import _tls
+from riskcast.standalone.nginx import tls_of
 from riskcast.standalone.tls import issue
 
 
@@ -192,16 +192,16 @@ def test_a_key_open_to_others_or_a_missing_file_is_refused(tmp_path):
     issued = issue(tmp_path, ("localhost",), 2)
     pem, key = issued.certificate, issued.key
     both = {"tls_certificate": str(pem), "tls_key": str(key)}
-    assert _tls(Settings(**both)).listen == "127.0.0.1:8443"
-    assert _tls(Settings()) is None
+    assert tls_of(Settings(**both)).listen == "127.0.0.1:8443"
+    assert tls_of(Settings()) is None
     with pytest.raises(SettingsError, match="go together"):
-        _tls(Settings(tls_key=str(key)))
+        tls_of(Settings(tls_key=str(key)))
     key.chmod(0o644)
     with pytest.raises(SettingsError, match="chmod 600"):
-        _tls(Settings(**both))
+        tls_of(Settings(**both))
     key.unlink()
     with pytest.raises(SettingsError, match="is no file"):
-        _tls(Settings(**both))
+        tls_of(Settings(**both))
 
 
 def test_a_client_trusts_the_certificate_by_its_authority_and_for_its_names_alone(doors, issued):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from json import JSONDecodeError
 from typing import Any
 
 import polars as pl
@@ -64,6 +65,9 @@ def yahoo_history(ticker: str, first: date, last: date, timeout: float) -> Any:
         return None
     except (exceptions.YFRateLimitError, exceptions.YFDataException, RequestException) as error:
         raise SourceUnreachable(f"Yahoo did not answer for {ticker}: {error}") from error
+    except JSONDecodeError as error:
+        # A page in place of data: what Yahoo shows while it is down.
+        raise SourceUnreachable(f"Yahoo sent no data for {ticker}: {error}") from error
     except (exceptions.YFException, LookupError, TypeError, ValueError, AttributeError) as error:
         said = f"yfinance cannot read Yahoo's answer for {ticker}: {error!r}"
         raise SourceMalformed(said) from error
