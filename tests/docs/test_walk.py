@@ -31,6 +31,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.checkout, home = folder / "riskcast", folder / "home"
         home.mkdir()
+        # Its history, and the files as they are now.
+        subprocess.run(["git", "clone", "-qsn", str(ROOT), str(self.checkout)], check=True)
         for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split("\n"):
             if name and (ROOT / name).is_file():
                 (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
