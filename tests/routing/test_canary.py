@@ -43,6 +43,12 @@ def _copied(house, slot="green"):
     return httpx.get(f"http://127.0.0.1:{port}/admin/mirror").json()["outcomes"]
 
 
+def _now():
+    """Return this millisecond: nginx writes down no less, so its first answer seems no earlier."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def _traffic(house, since, answered):
     """Return the traffic once nginx has written so many answers down."""
     until = time.monotonic() + 10
@@ -108,7 +114,7 @@ def test_only_the_products_own_path_sees_a_canary(house):
 def test_no_client_pays_for_a_failing_canary_and_the_canary_does(house, kind):
     house.kill("green")
     house.slot("green", kind)
-    since = datetime.now(UTC)
+    since = _now()
     house.router.canary(PRODUCT, 25)
     slots, statuses = _ask(house, ASKED)
     assert (slots, statuses) == ({"blue": ASKED}, {200: ASKED})
@@ -120,7 +126,7 @@ def test_no_client_pays_for_a_failing_canary_and_the_canary_does(house, kind):
 
 
 def test_a_dead_canary_costs_no_client_an_answer_and_is_counted(house):
-    since = datetime.now(UTC)
+    since = _now()
     house.router.canary(PRODUCT, 25)
     house.kill("green")
     _, statuses = _ask(house, ASKED)
@@ -134,7 +140,7 @@ def test_traffic_tells_a_slow_canary_from_the_other_colour(house):
     house.kill("green")
     house.slot("green", "slow")
     house.router.canary(PRODUCT, 50)
-    since = datetime.now(UTC)
+    since = _now()
     slots, _ = _ask(house, 12)
     found = _traffic(house, since, 12)
     assert found["green"].p95_seconds > 1.4 or not slots["green"]
@@ -147,7 +153,7 @@ def test_traffic_tells_a_slow_canary_from_the_other_colour(house):
 def test_traffic_counts_from_the_instant_asked_and_only_the_products_requests(house):
     _ask(house, 20)
     time.sleep(0.05)
-    since = datetime.now(UTC)
+    since = _now()
     assert house.router.traffic(PRODUCT, since) == {"blue": Traffic(), "green": Traffic()}
     for path in ("/", "/ready", "/health/daily_risk"):
         house.ask(path, "GET", None)
@@ -160,7 +166,7 @@ def test_copies_go_to_the_idle_colour_only_while_the_mirror_is_on(house):
     _ask(house, 20)
     assert _copied(house) == []
     house.router.mirror(PRODUCT, True)
-    since = datetime.now(UTC)
+    since = _now()
     for number in range(20):
         house.ask(headers={"X-Request-Id": f"request-{number:04}"})
     assert {each["request_id"] for each in _copied(house)} == {f"request-{n:04}" for n in range(20)}
@@ -191,7 +197,7 @@ def test_a_dead_sink_costs_no_client_an_answer(house):
 def test_a_slot_that_crashes_again_and_again_gets_no_traffic(house):
     house.kill("green")
     house.slot("green", "crash")
-    since = datetime.now(UTC)
+    since = _now()
     with Load(house.port) as load:
         for _ in range(3):
             with pytest.raises(StackError, match="steadily"):
