@@ -26,7 +26,7 @@ def failed(context: Any) -> None:
     if run.run_type == "backfill":
         log.info("backfill: no mail about %s.%s is sent", ti.dag_id, ti.task_id)
         return
-    left = _left(context)
+    left = _failure(context)
     if left is not None and left.final:
         log.info("a verdict, told by its own mail: no mail of failure is sent about %s", left)
         return
@@ -44,7 +44,7 @@ def failed(context: Any) -> None:
     _post(Mail(f"[riskcast] {ti.dag_id}.{ti.task_id} failed", "\n".join(lines)))
 
 
-def _left(context: Any) -> events.Failure | None:
+def _failure(context: Any) -> events.Failure | None:
     try:
         return events.failure(context)
     except AirflowException:

@@ -76,7 +76,7 @@ def restore(
     _tell(f"what was written after {done.manifest.made_at} is not there: the last {lost}")
     if not done.manifest.with_keys:
         folder = "secrets" if compose else settings.keys_path
-        _tell(f"the backup had no keys: API key and passwords in {folder} are its own")
+        _tell(f"the backup had no keys: API key and passwords in {folder} are other ones")
 
 
 def _tell(text: str) -> None:
