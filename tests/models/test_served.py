@@ -11,7 +11,8 @@ from riskcast.models.base import H_BOUNDS
 from riskcast.models.calibration import Calibration
 from riskcast.models.gamma_glm import GammaGlm
 from riskcast.models.linear import LogOls
-from riskcast.models.served import Member, ServedModel
+from riskcast.models.pool import Member
+from riskcast.models.served import ServedModel
 
 ROWS = design()
 BENCHMARK = LogOls(("lvix", "tv1")).fit(ROWS, seed=0)
@@ -59,7 +60,7 @@ def test_the_offset_of_a_hybrid_is_attributed_to_the_columns_of_its_own_model():
     only = served(hybrid_weight=1.0)
     trees = only.members[2].fitted.contributions(ROWS.x, np.zeros(len(ROWS.x)))
     linear = BENCHMARK.contributions(ROWS.x[:, [3, 0]])
-    effects = only.contributions(ROWS.x)
+    effects = only.forecast(ROWS.x, THRESHOLDS).contributions
     np.testing.assert_allclose(effects[:, 3], trees[:, 3] + linear[:, 0])
     np.testing.assert_allclose(effects[:, 0], trees[:, 0] + linear[:, 1])
     np.testing.assert_allclose(effects[:, 1], trees[:, 1])

@@ -112,12 +112,12 @@ def test_tables_give_what_xgboost_gives(seed, depth):
     assert model.tables is not None
     rng = np.random.default_rng(seed + 1)
     cuts = model.tables.thresholds[np.isfinite(model.tables.thresholds)]
-    above = np.nextafter(cuts, np.float32(np.inf))
-    between = (cuts.astype(float) + above) / 2  # rounds to one of the two as it is read
+    above = np.nextafter(cuts, np.inf)  # rounded to the next single as it is read
+    singles = cuts.astype(np.float32).astype(float)
     x = np.concatenate(
         [
             rng.normal(size=(200, len(COLUMNS))),
-            rng.choice([*cuts, *above, *between, 0.0, -0.0, 1e30], size=(200, len(COLUMNS))),
+            rng.choice([*cuts, *above, *singles, 0.0, -0.0, 1e30], size=(200, len(COLUMNS))),
         ]
     )
     found = model.contributions(x, np.full(len(x), -9.0))

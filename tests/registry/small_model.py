@@ -6,7 +6,8 @@ import numpy as np
 
 from riskcast.models.calibration import Calibration
 from riskcast.models.linear import Linear
-from riskcast.models.served import Member, ServedModel
+from riskcast.models.pool import Member
+from riskcast.models.served import ServedModel
 from riskcast.models.standardise import Standardiser
 
 COLUMNS = ("tv1", "tv5", "tv22", "lvix", "dvix1", "spy_vol_10d")

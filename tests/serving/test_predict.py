@@ -59,8 +59,9 @@ def test_an_answer_says_all_that_is_promised(client):
     assert sizes == sorted(sizes, reverse=True)
     row = rows().row(SESSIONS.index(LAST), named=True)
     model = small_model()
-    x = np.array([[row[name] for name in model.columns]])
-    assert said.explanation == sentence(model.columns, model.contributions(x)[0])
+    x, bounds = (np.array([[row[n] for n in read]]) for read in (model.columns, model.thresholds))
+    effects = model.forecast(x, bounds).contributions[0]
+    assert said.explanation == sentence(model.columns, effects)
     assert said.explanation.startswith("Risk is ")
     assert said.explanation.endswith(".")
     assert all((d.contribution >= 0) == (d.direction == "raises") for d in said.drivers)

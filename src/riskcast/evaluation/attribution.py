@@ -12,7 +12,7 @@ from riskcast.evaluation.final import fit_members, offset_paths
 from riskcast.evaluation.pools import served_weights
 from riskcast.evaluation.walk_forward import SEED
 from riskcast.models.base import Design, Floats
-from riskcast.models.served import pooled_contributions, positions
+from riskcast.models.pool import Pool
 from riskcast.products import Product
 
 SCHEMA = {"date": pl.Date, "column": pl.String, "value": pl.Float64, "effect": pl.Float64}
@@ -56,7 +56,7 @@ def yearly_effects(
         columns = tuple(dict.fromkeys(name for m in members for name in m.fitted.columns))
         rows = np.isin(design.dates, mine)
         x = design.take(columns).x[rows]
-        effects = pooled_contributions(members, positions(members, columns), x)
+        effects = Pool(members, columns).contributions(x)
         frames.append(long_effects(design.dates[rows], columns, x, effects))
     return pl.concat(frames)
 

@@ -21,8 +21,9 @@ from riskcast.evaluation.walk_forward import (
     schedule,
 )
 from riskcast.models.base import Design, Servable
+from riskcast.models.pool import Member
 from riskcast.models.regime_logits import RegimeLogits
-from riskcast.models.served import Member, ServedModel
+from riskcast.models.served import ServedModel
 from riskcast.products import Product
 
 

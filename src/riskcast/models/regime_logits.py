@@ -63,6 +63,11 @@ class RegimeLogits:
         thresholds : ndarray, shape (n, 2)
             Bounds of rv_5d; rows without are NaN, and so are their probabilities.
         """
+        probs = self._unscaled(x, log_h, thresholds)
+        return np.asarray(probs / probs.sum(axis=1, keepdims=True))
+
+    def _unscaled(self, x: Floats, log_h: Floats, thresholds: Floats) -> Floats:
+        """As `probs`, but where the logits cross, rows sum to more than 1."""
         gaps = _gaps(log_h[:, None], thresholds)
         betas = self.coefficients
         intercept, slope, effects = betas[:, 0], betas[:, 1], betas[:, 2:]
@@ -73,16 +78,15 @@ class RegimeLogits:
         probs[:, 0] = 1 - above[:, 0]
         probs[:, 1] = np.maximum(above[:, 0] - above[:, 1], LEAST)
         probs[:, 2] = above[:, 1]
-        return np.asarray(probs / probs.sum(axis=1, keepdims=True))
+        return probs
 
     def blend(self, implied: Floats, x: Floats, log_h: Floats, thresholds: Floats) -> Floats:
         """Return the mean in logs with `implied`, shape (n, 3), at this temperature; rows sum to 1.
 
         Logarithmic pooling (Genest and Zidek 1986) and temperature scaling (Guo et al. 2017).
         """
-        both = np.log(implied) + np.log(np.maximum(self.probs(x, log_h, thresholds), 1e-12))
-        # scipy's softmax checks its argument for longer than a row takes.
-        odds = np.exp(self.temperature / 2 * (both - both.max(axis=1, keepdims=True)))
+        own = np.maximum(self._unscaled(x, log_h, thresholds), 1e-12)
+        odds = (implied * own) ** (self.temperature / 2)
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def at(self, temperature: float) -> RegimeLogits:

@@ -16,6 +16,7 @@ from riskcast.models import ENGINES
 from riskcast.models.artifact import Fields, pack
 from riskcast.models.base import H_BOUNDS, Floats, Forecasts, Servable
 from riskcast.models.calibration import MIN_RATIOS, STILL, Calibration
+from riskcast.models.pool import Member, Pool, among
 from riskcast.models.regime_logits import FILE as LOGITS
 from riskcast.models.regime_logits import RegimeLogits
 
@@ -23,25 +24,6 @@ MANIFEST = "model.json"
 FORMAT = 1
 LOG_BOUNDS = np.log(H_BOUNDS)
 ADDITIVE = 1e-6  # contributions must sum to ln h this closely
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One fitted candidate.
-
-    Attributes
-    ----------
-    weight : float
-        Share in the mean of ln h; 0 for a model that is only another's offset.
-    offset : str
-        Member whose ln h this one starts from; empty for none.
-    """
-
-    name: str
-    engine: str
-    weight: float
-    offset: str
-    fitted: Servable
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +42,8 @@ class ServedModel:
         Newest session any part saw; only sessions from then on may be forecast.
     logits : RegimeLogits, optional
         What features add to the regime probabilities; without it the calibration speaks alone.
+    needed : tuple of str
+        Every feature it cannot answer without.
 
     Raises
     ------
@@ -75,33 +59,22 @@ class ServedModel:
     calibration: Calibration
     fit_end: date
     logits: RegimeLogits | None = None
-    _where: dict[str, NDArray[np.intp]] = field(init=False, repr=False, compare=False)
+    needed: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _pool: Pool = field(init=False, repr=False, compare=False)
     _regimes: NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_where", positions(self.members, self.columns))
+        needed = tuple(dict.fromkeys((*self.columns, *self.thresholds)))
+        object.__setattr__(self, "needed", needed)
+        object.__setattr__(self, "_pool", Pool(self.members, self.columns))
         read = () if self.logits is None else self.logits.columns
         if unknown := sorted(set(read) - set(self.columns)):
             raise ArtifactRefused(f"{LOGITS} reads {unknown}, which are no columns")
-        object.__setattr__(self, "_regimes", _among(read, self.columns))
-
-    def contributions(self, x: Floats) -> Floats:
-        """Return shape (n, p + 1): effect of each column on the pool's ln h, then the base.
-
-        A hybrid's offset is attributed to the columns its own model read.
-        """
-        return pooled_contributions(self.members, self._where, x)
+        object.__setattr__(self, "_regimes", among(read, self.columns))
 
     def log_variance(self, x: Floats) -> Floats:
         """Return the pool's ln h before clipping, shape (n,), from the members' own forecasts."""
-        total = np.zeros(len(x))
-        found: dict[str, Floats] = {}
-        for member in self.members:
-            offset = found[member.offset] if member.offset else None
-            own = member.fitted.log_variance(x[:, self._where[member.name]], offset)
-            found[member.name] = own
-            total += member.weight * own
-        return total
+        return self._pool.log_variance(x)
 
     def forecast(self, x: Floats, thresholds: Floats) -> Forecasts:
         """Forecast n sessions from features, shape (n, p), and thresholds, shape (n, 2).
@@ -113,7 +86,7 @@ class ServedModel:
         """
         self._require(x, self.columns)
         self._require(thresholds, self.thresholds)
-        contributions = self.contributions(x)
+        contributions = self._pool.contributions(x)
         # The ufuncs themselves: np.clip checks its arguments for longer than a row takes.
         log_h = np.minimum(np.maximum(contributions.sum(axis=1), LOG_BOUNDS[0]), LOG_BOUNDS[1])
         probs = self.calibration.regime_probs(log_h, thresholds)
@@ -195,39 +168,6 @@ class ServedModel:
             fit_end,
             logits,
         )
-
-
-def pooled_contributions(
-    members: tuple[Member, ...], where: Mapping[str, NDArray[np.intp]], x: Floats
-) -> Floats:
-    """Return shape (n, p + 1): effect of each column of `x` on the members' weighted mean of ln h.
-
-    `where` is, by member, the position of its columns in `x`.
-    """
-    total = np.zeros((len(x), x.shape[1] + 1))
-    nothing = np.zeros(len(x))
-    effects: dict[str, Floats] = {}
-    for member in members:
-        index = where[member.name]
-        own = member.fitted.contributions(x[:, index], nothing)
-        spread = np.zeros(total.shape)
-        spread[:, index] = own[:, :-1]
-        spread[:, -1] = own[:, -1]
-        if member.offset:
-            spread += effects[member.offset]
-        effects[member.name] = spread
-        if member.weight:
-            total += member.weight * spread
-    return total
-
-
-def positions(members: tuple[Member, ...], columns: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
-    """Return, by member, where its columns stand among `columns`."""
-    return {m.name: _among(m.fitted.columns, columns) for m in members}
-
-
-def _among(read: tuple[str, ...], columns: tuple[str, ...]) -> NDArray[np.intp]:
-    return np.array([columns.index(name) for name in read], dtype=np.intp)
 
 
 def _check_digests(files: Mapping[str, bytes], manifest: Fields) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from riskcast.core.errors import ArtifactRefused
 from riskcast.models.base import Floats
@@ -44,8 +44,7 @@ class ShapTables:
     features : ndarray of int, shape (trees, s)
         Column each split looks at; 0 where a tree has fewer than s splits.
     thresholds : ndarray, shape (trees, s)
-        A value up to the threshold answers yes; minus infinity where there is no split. Values
-        are rounded to the precision of the thresholds first, as the forest reads them.
+        A value up to the threshold answers yes; minus infinity where there is no split.
     effects : ndarray, shape (trees, 2 ** s, s + 1)
         Effect on ln h of each split's column, then of the base, by the answers read as a binary
         number. A column that several splits look at has its effect at the first of them.
@@ -72,7 +71,7 @@ class ShapTables:
         columns: int,
         *,
         parity: float,
-        precision: DTypeLike = np.float64,
+        single: bool = False,
     ) -> ShapTables | None:
         """Return the tables of a forest, None where they would be too large.
 
@@ -82,8 +81,8 @@ class ShapTables:
             What the forest's own library says.
         parity : float
             Largest difference to it that rounding can make.
-        precision : dtype
-            In which the forest compares.
+        single : bool
+            Whether the forest rounds values to single precision before it compares them.
 
         Raises
         ------
@@ -94,10 +93,12 @@ class ShapTables:
         if not 0 < s <= MOST_SPLITS or len(trees) * 2**s * (s + 1) > MOST_VALUES:
             return None
         features = np.zeros((len(trees), s), dtype=np.intp)
-        thresholds = np.full((len(trees), s), -np.inf, dtype=precision)
+        thresholds = np.full((len(trees), s), -np.inf)
         for i, tree in enumerate(trees):
             features[i, : len(tree.features)] = tree.features
             thresholds[i, : len(tree.features)] = tree.thresholds
+        if single:
+            thresholds = _last_rounded_to(thresholds)
         tables = cls(features, thresholds, np.zeros((len(trees), 2**s, s + 1)), columns)
         for i, tree in enumerate(trees):
             rows = tables._every_row(i)
@@ -108,6 +109,29 @@ class ShapTables:
                     tables.effects[i, answers, j] = said[:, feature]
         tables._check(native, parity)
         return tables
+
+    @classmethod
+    def pooled(
+        cls, forests: Sequence[tuple[float, NDArray[np.intp], ShapTables]], columns: int
+    ) -> ShapTables:
+        """Return one forest of several, over rows of `columns` columns.
+
+        Of each: its share in the effects, where its columns stand among all, its tables.
+        """
+        trees = sum(len(tables.features) for _, _, tables in forests)
+        s = max(tables.features.shape[1] for _, _, tables in forests)
+        features = np.zeros((trees, s), dtype=np.intp)
+        thresholds = np.full((trees, s), -np.inf)  # splits that only a larger tree has: never yes
+        effects = np.zeros((trees, 2**s, s + 1))
+        first = 0
+        for share, where, tables in forests:
+            count, own = tables.features.shape
+            rows, first = slice(first, first + count), first + count
+            features[rows, :own] = where[tables.features]
+            thresholds[rows, :own] = tables.thresholds
+            effects[rows, : 2**own, :own] = share * tables.effects[:, :, :-1]
+            effects[rows, : 2**own, -1] = share * tables.effects[:, :, -1]
+        return cls(features, thresholds, effects, columns)
 
     def contributions(self, x: Floats) -> Floats:
         """Return shape (n, p + 1) for finite `x`, shape (n, p); a row's sum is independent of n."""
@@ -126,7 +150,6 @@ class ShapTables:
 
     def _answers(self, x: Floats) -> NDArray[np.uint8]:
         """Return shape (n, trees): the answers to a tree's splits, as a binary number."""
-        x = x.astype(self.thresholds.dtype, copy=False)
         yes = x[:, self.features] <= self.thresholds
         return np.packbits(yes, axis=2, bitorder="little")[..., 0]
 
@@ -160,3 +183,16 @@ class ShapTables:
                 f"contributions by table differ from the library's own by {gap:.2g}, more than "
                 f"{parity:g}; the trees are not what this version of it reads"
             )
+
+
+def _last_rounded_to(thresholds: Floats) -> Floats:
+    """Return the largest doubles that single precision rounds to `thresholds` or below.
+
+    So comparing with them needs no rounding. Halfway to the next single is the last, or the
+    double before it, as a tie goes to the even one (IEEE 754-2019, 4.3.1).
+    """
+    rounded = thresholds.astype(np.float32)
+    above = np.nextafter(rounded, np.float32(np.inf))
+    halfway = (rounded.astype(np.float64) + above) / 2
+    before = np.nextafter(halfway, -np.inf)
+    return np.where(halfway.astype(np.float32) <= rounded, halfway, before)

@@ -55,7 +55,7 @@ class XgboostTrees:
     def tables(self) -> ShapTables | None:
         """Built on first use: a walk-forward, which fits hundreds, never asks."""
         trees, columns = xgboost_json.splits(self.trees), len(self.columns)
-        return ShapTables.build(trees, self._native, columns, parity=PARITY, precision=np.float32)
+        return ShapTables.build(trees, self._native, columns, parity=PARITY, single=True)
 
     def log_variance(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return ln h, shape (n,); raises TypeError if no offset is given."""

@@ -27,11 +27,6 @@ REMEMBERED = 1024  # answers
 SESSIONS_PER_YEAR = 252
 
 
-def needed(model: ServedModel) -> tuple[str, ...]:
-    """Return the features without which the model cannot answer."""
-    return tuple(dict.fromkeys((*model.columns, *model.thresholds)))
-
-
 def check_given(given: Mapping[str, float], table: Table) -> None:
     """Refuse values for names that are no feature, or that no market could have shown.
 
@@ -72,7 +67,7 @@ def known_values(
     simulated = set(row.simulated)
     values: dict[str, float] = {}
     missing = []
-    for name in needed(model):
+    for name in model.needed:
         stored = row.values.get(name)
         if name in given:
             values[name] = given[name]
@@ -98,16 +93,17 @@ def run(model: ServedModel, values: Mapping[str, float]) -> Forecasts:
 def fault(forecasts: Forecasts, columns: int) -> str:
     """Return what is wrong with a one-row forecast, empty if it can be answered."""
     variance = float(forecasts.variance[0])
-    ends = np.array([pair[0] for pair in forecasts.intervals.values()])
-    probs = forecasts.regime_probs[0]
+    # Numbers of Python: they are few, and NumPy takes longer to be asked than to compute.
+    ends = [pair[0].tolist() for pair in forecasts.intervals.values()]
+    probs = forecasts.regime_probs[0].tolist()
     contributions = forecasts.contributions[0]
     if not (math.isfinite(variance) and variance > 0):
         return f"the variance is {variance}"
-    if not np.isfinite(ends).all() or (ends[:, 0] > ends[:, 1]).any():
+    if not all(-math.inf < low <= high < math.inf for low, high in ends):
         return "an interval is not finite or upside down"
-    sums_to_one = probs.shape == (len(REGIMES),) and math.isclose(probs.sum(), 1.0, abs_tol=1e-6)
-    if not sums_to_one or (probs < 0).any():
-        return f"the regime probabilities are {probs.tolist()}"
+    sums_to_one = len(probs) == len(REGIMES) and math.isclose(sum(probs), 1.0, abs_tol=1e-6)
+    if not sums_to_one or min(probs) < 0:
+        return f"the regime probabilities are {probs}"
     if contributions.shape != (columns + 1,) or not np.isfinite(contributions).all():
         return "the contributions are not one finite number a feature and the base"
     return ""
@@ -125,7 +121,7 @@ def check_model(model: ServedModel, product: Product, row: FeatureRow | None) ->
     """
     if model.product != product.name:
         raise ArtifactRefused(f"the model is one of {model.product!r}, not {product.name!r}")
-    if unknown := sorted(set(needed(model)) - set(numeric(product.features))):
+    if unknown := sorted(set(model.needed) - set(numeric(product.features))):
         raise ArtifactRefused(f"the model wants {unknown}, no columns of {product.features.name}")
     low, high = model.thresholds
     values = {**dict.fromkeys(model.columns, 0.0), low: 0.01, high: 0.03}
@@ -170,7 +166,7 @@ def answer(
         "drivers": drivers,
         "explanation": sentence(model.columns, forecasts.contributions[0]),
         "in_sample": model.fit_end > row.session,
-        "ignored_features": sorted(set(given) - set(needed(model))),
+        "ignored_features": sorted(set(given) - set(model.needed)),
         "features_known_at": row.known_at,
     }
 

@@ -13,7 +13,6 @@ from riskcast import __version__
 from riskcast.registry.signature import installation
 from riskcast.serving.auth import ADMIN, OBSERVE, Client, needs
 from riskcast.serving.errors import Refusal
-from riskcast.serving.forecast import needed
 from riskcast.serving.http import json_response
 from riskcast.serving.live import Live
 from riskcast.serving.routes import faults
@@ -181,7 +180,7 @@ async def model_info(
             "digest": loaded.digest,
             "recipe": model.recipe,
             "fit_end": model.fit_end,
-            "features": needed(model),
+            "features": model.needed,
             "tags": dict(loaded.tags),
             "troubles": live.troubles(),
         }
