@@ -77,15 +77,19 @@ class House:
         self.router = NginxRouter(site, self.url)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.key = self.admin_key = ""
+        self.versions: list[str] = []
 
     def furnish(self) -> ServedModel:
-        """Fit, register and promote a model, store its features, make a key."""
+        """Fit a model, register it twice and promote the first, store its features, make a key."""
         features, model = trained(self.files)
         registry = Registry(self.settings)
-        version = registry.register(
-            PRODUCT, model, metrics={}, params={}, lineage={}, tags={"verdict": "benchmark"}
-        )
-        registry.promote(PRODUCT, version, who="benchmark", why="to be measured")
+        self.versions = [
+            registry.register(
+                PRODUCT, model, metrics={}, params={}, lineage={}, tags={"verdict": "benchmark"}
+            )
+            for _ in range(2)
+        ]
+        registry.promote(PRODUCT, self.versions[0], who="benchmark", why="to be measured")
         open_lake(self.settings).write(gold.FEATURES_DAILY, features.tail(300), EVER)
         self.key = ensure_api_key(self.settings).read_text()
         self.admin_key = ensure_admin_key(self.settings).read_text()
@@ -127,6 +131,10 @@ class House:
     def await_ready(self, slot: str, patience: float = 180.0) -> None:
         """Wait until the slot itself says that it would answer."""
         await_status(f"http://127.0.0.1:{self._port(slot)[0]}/ready", patience)
+
+    def assign(self, slot: str, version: str) -> None:
+        """Say which version the slot shall serve."""
+        Registry(self.settings).set_alias(PRODUCT, slot, version)
 
     def await_doors(self) -> None:
         """Wait until both nginx answer from behind."""

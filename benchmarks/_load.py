@@ -41,6 +41,7 @@ class Tally:
     failures: list[tuple[float, str]] = field(default_factory=list)
     slots: Counter[str] = field(default_factory=Counter)
     ids: list[str] = field(default_factory=list)
+    models: list[tuple[float, str]] = field(default_factory=list)
 
     @property
     def over(self) -> bool:
@@ -117,6 +118,10 @@ def note(options: argparse.Namespace, tally: Tally, head: bytes, started: float)
         tally.failures.append((time.time(), head.split(b"\r\n", 1)[0].decode()))
         return
     tally.slots[header(head, b"x-riskcast-slot:")] += 1
+    if options.trace:
+        model = header(head, b"x-riskcast-model:")
+        if not tally.models or tally.models[-1][1] != model:
+            tally.models.append((tally.ended[-1], model))
     if options.ids:
         tally.ids.append(header(head, b"x-request-id:"))
 
@@ -166,6 +171,7 @@ async def run(options: argparse.Namespace) -> dict[str, object]:
     said = summary(tally, time.perf_counter() - started)
     if options.trace:
         said["trace"] = [tally.ended, [round(t * 1e3, 2) for t in tally.took]]
+        said["models"] = tally.models
     if options.ids:
         said["ids"] = tally.ids
     return said
@@ -180,7 +186,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second, each client")
     parser.add_argument("--key", default="")
     parser.add_argument("--body", default="{}")
-    parser.add_argument("--trace", action="store_true", help="give every instant and latency")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="give each instant, latency, model",
+    )
     parser.add_argument("--ids", action="store_true", help="give every answered request id")
     parser.add_argument("--listen", action="store_true", help="go on until a line on stdin")
     options = parser.parse_args()

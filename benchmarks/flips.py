@@ -2,11 +2,12 @@
 
     python benchmarks/flips.py --json
 
-Three parts, none of whose clients retries: 20 flips and 5 rollbacks under a closed loop; the same
+Four parts, none of whose clients retries: 20 flips and 5 rollbacks under a closed loop; the same
 under a paced strict client (8 connections, 100 requests a second each), because a closed loop
-rarely has an idle connection to lose; and kill -9 of the active colour five times under the closed
-loop, each time restarted and ready before the next. Latency near a switch is compared with the
-rest of the same run. With --json the last line of standard output is one JSON object.
+rarely has an idle connection to lose; ten times another model put into the active colour while it
+answers, paced too; and kill -9 of the active colour five times under the closed loop, each time
+restarted and ready before the next. Latency near a change is compared with the rest of the same
+run. With --json the last line of standard output is one JSON object.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from rich.table import Table
 
 from _house import HERE, PRODUCT, House, house
 
-FLIPS, ROLLBACKS, KILLS = 20, 5, 5
+FLIPS, ROLLBACKS, SWAPS, KILLS = 20, 5, 10, 5
 CLIENTS, RATE = 8, 100
 QUICK = 20_000
 NEAR_SECONDS = 0.5  # how long after a switch a request counts as one of its time
+SWAP_EVERY = 5.0  # seconds; a server looks every two
 OTHER = {"blue": "green", "green": "blue"}
 
 
@@ -60,7 +62,7 @@ def main() -> None:
     show(result, Console(stderr=options.json, width=110))
     if options.json:
         print(json.dumps(result))
-    if lost := result["failed"] + result["paced_failed"] + result["kill_failed"]:
+    if lost := sum(result[f"{part}failed"] for part in ("", "paced_", "swap_", "kill_")):
         raise SystemExit(f"{lost} requests were lost")
 
 
@@ -74,10 +76,16 @@ def measure(measured: House, requests: int) -> dict:
         switch(measured, moves, lambda: time.sleep(pause))
     with load(measured, "--rate", str(RATE), "--requests", "1", "--listen") as paced:
         switch(measured, [], lambda: time.sleep(0.5))
+    with load(measured, "--rate", str(RATE), "--requests", "1", "--trace", "--listen") as swapped:
+        swap(measured)
     with load(measured, "--requests", "1", "--listen") as killed:
         for _ in range(KILLS):
             kill(measured)
-    steady, near = latencies(closed.said["trace"], moves)
+    steady, near = latencies(closed.said["trace"], [(at, at + NEAR_SECONDS) for at in moves])
+    # The model that answers may alternate for a moment, as two requests were under way.
+    taken = [at for at, _ in swapped.said["models"][1:]]
+    spans = [(at - NEAR_SECONDS, at + NEAR_SECONDS) for at in taken]
+    swap_steady, swap_near = latencies(swapped.said["trace"], spans)
     return {
         "requests": closed.said["requests"],
         "failed": closed.said["failed"],
@@ -90,10 +98,16 @@ def measure(measured: House, requests: int) -> dict:
         "paced_requests": paced.said["requests"],
         "paced_failed": paced.said["failed"],
         "paced_p99_ms": paced.said["p99_ms"],
+        "swaps": len({round(at) for at in taken}),
+        "swap_requests": swapped.said["requests"],
+        "swap_failed": swapped.said["failed"],
+        "swap_p99_steady_ms": swap_steady,
+        "swap_p99_ms": swap_near,
+        "swap_p99_ratio": round(swap_near / swap_steady, 2),
         "kills": KILLS,
         "kill_requests": killed.said["requests"],
         "kill_failed": killed.said["failed"],
-        "failures": [each.said["failures"] for each in (closed, paced, killed)],
+        "failures": [each.said["failures"] for each in (closed, paced, swapped, killed)],
         "seconds": round(time.perf_counter() - started, 1),
     }
 
@@ -132,6 +146,14 @@ def switch(measured: House, moves: list[float], wait: Callable[[], None]) -> Non
     wait()
 
 
+def swap(measured: House) -> None:
+    """Give the active slot another version again and again."""
+    slot = measured.router.active(PRODUCT)
+    for number in range(SWAPS):
+        measured.assign(slot, measured.versions[1 - number % 2])
+        time.sleep(SWAP_EVERY)
+
+
 def kill(measured: House) -> None:
     slot = measured.router.active(PRODUCT)
     measured.kill(slot)
@@ -141,12 +163,12 @@ def kill(measured: House) -> None:
     time.sleep(0.5)
 
 
-def latencies(trace: list[list[float]], moves: list[float]) -> tuple[float, float]:
-    """Return the 99th percentile (ms) away from switches, and within NEAR_SECONDS after one."""
+def latencies(trace: list[list[float]], spans: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the 99th percentile (ms) outside the spans of time, and inside."""
     ended, took = map(np.array, trace)
-    last = np.searchsorted(moves, ended, side="right") - 1
-    since = ended - np.where(last >= 0, np.array(moves)[last], -np.inf)
-    near = since <= NEAR_SECONDS
+    near = np.zeros(len(ended), dtype=bool)
+    for start, end in spans:
+        near |= (ended >= start) & (ended <= end)
     return tuple(round(float(np.percentile(took[m], 99)), 2) for m in (~near, near))
 
 
@@ -158,6 +180,12 @@ def show(result: dict, console: Console) -> None:
         "paced strict", moves, f"{result['paced_requests']:,}", str(result["paced_failed"])
     )
     table.add_row(
+        "paced strict",
+        f"{SWAPS} models swapped",
+        f"{result['swap_requests']:,}",
+        str(result["swap_failed"]),
+    )
+    table.add_row(
         "closed loop",
         f"{KILLS} kill -9",
         f"{result['kill_requests']:,}",
@@ -167,6 +195,10 @@ def show(result: dict, console: Console) -> None:
     console.print(
         f"p99 {result['p99_steady_ms']} ms steady, {result['p99_flip_ms']} ms within "
         f"{NEAR_SECONDS} s after a switch ({result['p99_ratio']}x)"
+    )
+    console.print(
+        f"p99 {result['swap_p99_steady_ms']} ms steady, {result['swap_p99_ms']} ms while another "
+        f"model is loaded and takes over ({result['swap_p99_ratio']}x)"
     )
 
 

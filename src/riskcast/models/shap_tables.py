@@ -102,7 +102,7 @@ class ShapTables:
         tables = cls(features, thresholds, np.zeros((len(trees), 2**s, s + 1)), columns)
         for i, tree in enumerate(trees):
             rows = tables._every_row(i)
-            said, answers = native(rows, i), tables._answers(rows)[:, i]
+            said, answers = native(rows, i), _binary(rows[:, features[i]] <= thresholds[i])
             tables.effects[i, answers, -1] = said[:, -1]
             for j, feature in enumerate(tree.features):
                 if feature not in tree.features[:j]:
@@ -150,8 +150,7 @@ class ShapTables:
 
     def _answers(self, x: Floats) -> NDArray[np.uint8]:
         """Return shape (n, trees): the answers to a tree's splits, as a binary number."""
-        yes = x[:, self.features] <= self.thresholds
-        return np.packbits(yes, axis=2, bitorder="little")[..., 0]
+        return _binary(x[:, self.features] <= self.thresholds)
 
     def _every_row(self, tree: int) -> Floats:
         """Return rows, shape (m, p), that give every combination of answers there can be.
@@ -183,6 +182,11 @@ class ShapTables:
                 f"contributions by table differ from the library's own by {gap:.2g}, more than "
                 f"{parity:g}; the trees are not what this version of it reads"
             )
+
+
+def _binary(yes: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return answers, shape (..., s), as binary numbers, the first the lowest digit."""
+    return np.packbits(yes, axis=-1, bitorder="little")[..., 0]
 
 
 def _last_rounded_to(thresholds: Floats) -> Floats:
