@@ -40,10 +40,11 @@ def url():
         server.shutdown()
 
 
-def test_asking_a_remote_registry_imports_no_feature_store(url):
+def test_asking_a_remote_registry_imports_no_feature_store_and_no_forest(url):
     done = subprocess.run(
         [sys.executable, "-c", CODE, url], capture_output=True, text=True, check=True, timeout=120
     )
     loaded = done.stdout
     assert "'mlflow'" in loaded
-    assert "'feast'" not in loaded
+    for heavy in ("feast", "lightgbm", "xgboost"):
+        assert f"'{heavy}'" not in loaded

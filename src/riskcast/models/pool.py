@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskcast.models.base import Floats, Servable
-from riskcast.models.lightgbm_hybrid import Boosted
 from riskcast.models.linear import Linear
 from riskcast.models.shap_tables import ShapTables
-from riskcast.models.xgboost_hybrid import XgboostTrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class Pool:
             index = self._where[member.name]
             if isinstance(fitted, Linear):
                 lines.append((share, index, fitted))
-            elif isinstance(fitted, Boosted | XgboostTrees) and fitted.tables is not None:
+            elif isinstance(fitted, _Forest) and fitted.tables is not None:
                 forests.append((share, index, fitted.tables))
             else:
                 others.append(member)
@@ -118,6 +116,14 @@ class Pool:
             _Lines.of(lines, p) if lines else None,
             tuple(others),
         )
+
+
+@runtime_checkable
+class _Forest(Protocol):
+    """Trees by whatever library; not imported here, as most who load this file forecast nothing."""
+
+    @property
+    def tables(self) -> ShapTables | None: ...
 
 
 class _Fused(NamedTuple):
