@@ -82,8 +82,7 @@ def measure(measured: House, requests: int) -> dict:
         for _ in range(KILLS):
             kill(measured)
     steady, near = latencies(closed.said["trace"], [(at, at + NEAR_SECONDS) for at in moves])
-    # The model that answers may alternate for a moment, as two requests were under way.
-    taken = [at for at, _ in swapped.said["models"][1:]]
+    taken = swaps(swapped.said["models"])
     spans = [(at - NEAR_SECONDS, at + NEAR_SECONDS) for at in taken]
     swap_steady, swap_near = latencies(swapped.said["trace"], spans)
     return {
@@ -98,7 +97,7 @@ def measure(measured: House, requests: int) -> dict:
         "paced_requests": paced.said["requests"],
         "paced_failed": paced.said["failed"],
         "paced_p99_ms": paced.said["p99_ms"],
-        "swaps": len({round(at) for at in taken}),
+        "swaps": len(taken),
         "swap_requests": swapped.said["requests"],
         "swap_failed": swapped.said["failed"],
         "swap_p99_steady_ms": swap_steady,
@@ -152,6 +151,15 @@ def swap(measured: House) -> None:
     for number in range(SWAPS):
         measured.assign(slot, measured.versions[1 - number % 2])
         time.sleep(SWAP_EVERY)
+
+
+def swaps(models: list[tuple[float, str]]) -> list[float]:
+    """Return when another model began to answer.
+
+    For a moment two may alternate, as answers of the one before were under way.
+    """
+    changes = [at for at, _ in models[1:]]
+    return [at for last, at in zip([-np.inf, *changes], changes, strict=False) if at - last > 1.0]
 
 
 def kill(measured: House) -> None:
