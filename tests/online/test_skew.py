@@ -61,7 +61,7 @@ def test_a_thousand_rows_are_served_as_they_were_stored(settings, record_propert
 
 # Refusals: what must not be answered from the one must not be answered from the other.
 
-MODEL = SimpleNamespace(columns=CORE, thresholds=DAILY_RISK.thresholds)
+MODEL = SimpleNamespace(needed=(*CORE, *DAILY_RISK.thresholds))
 EVER = Window(datetime(1999, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
 
