@@ -68,8 +68,8 @@ class Pool:
     def contributions(self, x: Floats) -> Floats:
         """Return shape (n, p + 1): effect of each column on the mean of ln h, then the base.
 
-        A hybrid's offset is attributed to the columns its own model read. A row's effects do not
-        depend on how many rows are asked for at once.
+        A hybrid's offset is attributed to the columns its own model read. Where all values are
+        finite, a row gets the same effects, to the bit, alone as among others.
         """
         fused = self._fused
         if not np.isfinite(x).all():  # what a missing value means, each member knows for itself
