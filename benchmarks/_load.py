@@ -186,11 +186,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second, each client")
     parser.add_argument("--key", default="")
     parser.add_argument("--body", default="{}")
-    parser.add_argument(
-        "--trace",
-        action="store_true",
-        help="give each instant, latency, model",
-    )
+    parser.add_argument("--trace", action="store_true", help="give each instant, latency, model")
     parser.add_argument("--ids", action="store_true", help="give every answered request id")
     parser.add_argument("--listen", action="store_true", help="go on until a line on stdin")
     options = parser.parse_args()

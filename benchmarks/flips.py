@@ -31,7 +31,7 @@ from _house import HERE, PRODUCT, House, house
 FLIPS, ROLLBACKS, SWAPS, KILLS = 20, 5, 10, 5
 CLIENTS, RATE = 8, 100
 QUICK = 20_000
-NEAR_SECONDS = 0.5  # how long after a switch a request counts as one of its time
+NEAR_SECONDS = 0.5  # after a flip, or around a swap: requests of its time
 SWAP_EVERY = 5.0  # seconds; a server looks every two
 OTHER = {"blue": "green", "green": "blue"}
 
@@ -82,7 +82,7 @@ def measure(measured: House, requests: int) -> dict:
         for _ in range(KILLS):
             kill(measured)
     steady, near = latencies(closed.said["trace"], [(at, at + NEAR_SECONDS) for at in moves])
-    taken = swaps(swapped.said["models"])
+    taken = taken_up(swapped.said["models"])
     spans = [(at - NEAR_SECONDS, at + NEAR_SECONDS) for at in taken]
     swap_steady, swap_near = latencies(swapped.said["trace"], spans)
     return {
@@ -153,7 +153,7 @@ def swap(measured: House) -> None:
         time.sleep(SWAP_EVERY)
 
 
-def swaps(models: list[tuple[float, str]]) -> list[float]:
+def taken_up(models: list[tuple[float, str]]) -> list[float]:
     """Return when another model began to answer.
 
     For a moment two may alternate, as answers of the one before were under way.

@@ -14,7 +14,7 @@ from riskcast.core.errors import ArtifactRefused
 from riskcast.models import lightgbm_text
 from riskcast.models.base import Design
 from riskcast.models.lightgbm_hybrid import Boosted
-from riskcast.models.shap_tables import Splits
+from riskcast.models.shap_tables import Splits, _last_rounded_to
 from riskcast.models.xgboost_hybrid import XgboostHybrid, XgboostTrees
 from riskcast.models.xgboost_json import splits as xgboost_json_splits
 
@@ -128,6 +128,13 @@ def test_tables_give_what_xgboost_gives(seed, depth):
     wanted[:, -1] -= 9.0
     assert np.abs(found - wanted).max() < 2e-6
     assert np.abs(found.sum(axis=1) - model.log_variance(x, np.full(len(x), -9.0))).max() < 1e-6
+
+
+@given(st.floats(width=32, min_value=-(2.0**100), max_value=2.0**100))
+def test_comparing_without_rounding_answers_as_single_precision_does(threshold):
+    last = _last_rounded_to(np.array([threshold]))[0]
+    assert np.float32(last) <= np.float32(threshold)
+    assert np.float32(np.nextafter(last, np.inf)) > np.float32(threshold)
 
 
 def test_xgboost_tables_with_the_wrong_comparison_are_refused(monkeypatch):
