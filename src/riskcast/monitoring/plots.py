@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
+from matplotlib.dates import AutoDateLocator
 from matplotlib.figure import Figure
 
 INK, BAND, MARK = "#1f2937", "#93c5fd", "#b91c1c"
@@ -30,6 +32,12 @@ def forecast_picture(rows: pl.DataFrame) -> bytes:
     axes.fill_between(days, low, high, color=BAND, alpha=0.6, label="80% interval", linewidth=0)
     axes.plot(days, middle, color=INK, linewidth=1.2, label="forecast")
     axes.plot(days, came, "o", color=MARK, markersize=2.5, label="realised")
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
+    if len(days) == 1:  # of which a line and a band show nothing
+        axes.vlines(days, low, high, color=BAND, linewidth=6)
+        axes.plot(days, middle, "o", color=INK, markersize=4)
+        axes.set_xlim(days[0] - timedelta(days=5), days[0] + timedelta(days=5))
+        axes.set_xticks(days)
     axes.legend(fontsize=7, frameon=False, ncol=3)
     figure.autofmt_xdate(rotation=0, ha="center")
     return _png(figure)
