@@ -70,7 +70,7 @@ status: ## say what runs
 	@$(BIN)/riskcast status
 
 test: setup ## the tests: under ten minutes on two cores
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-all: setup ## every test, with full counts and long runs
 	@$(BIN)/python -m pytest $(PYTEST)

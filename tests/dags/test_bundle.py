@@ -30,15 +30,14 @@ ON_ECS = {
 # Startup scripts and requirements have minutes; plugins.zip is unpacked on each container.
 LARGEST_PLUGINS = 1_000_000
 PARSE = """
-import json, runpy, sys, time
+import json, runpy, sys
 from pathlib import Path
 import airflow.sdk, airflow.providers.amazon.aws.operators.ecs
-began = time.perf_counter()
 names = [runpy.run_path(str(f))["dag"].dag_id for f in sorted(Path(sys.argv[1]).glob("*.py"))]
 heavy = {"polars", "pandas", "numpy", "pyarrow", "mlflow", "lightgbm", "xgboost", "deltalake"}
 import importlib.util
 there = sorted(name for name in heavy if importlib.util.find_spec(name))
-print(json.dumps([names, there, time.perf_counter() - began]))
+print(json.dumps([names, there]))
 """
 
 
@@ -115,10 +114,9 @@ def test_every_dag_imports_where_no_package_of_a_model_is_installed(bundle, tmp_
         env=env, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    names, heavy, seconds = json.loads(done.stdout.splitlines()[-1])
+    names, heavy = json.loads(done.stdout.splitlines()[-1])
     assert set(names) == set(PIPELINES)
     assert set(heavy) <= {"numpy", "pandas"}  # what the provider itself brings
-    assert seconds < 5.0
 
 
 # EventBridge, for an account without Airflow.

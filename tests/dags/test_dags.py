@@ -26,17 +26,15 @@ HEAVY = {
 }  # fmt: skip
 
 PARSE = """
-import json, runpy, sys, time
+import json, runpy, sys
 sys.path.insert(0, {plugins!r})
 import airflow.sdk, airflow.providers.standard.operators.bash
 before = set(sys.modules)
-start = time.process_time()  # of this process: a busy machine says nothing about the files
 if {files!r}:
     from airflow.sdk import DAG
 for file in {files!r}:
     assert isinstance(runpy.run_path(file)["dag"], DAG)
-seconds = time.process_time() - start
-print(json.dumps([seconds, sorted({{m.split(".")[0] for m in set(sys.modules) - before}})]))
+print(json.dumps(sorted({{m.split(".")[0] for m in set(sys.modules) - before}})))
 """
 
 
@@ -47,14 +45,14 @@ def bag():
     return DagBag(str(ROOT / "dags"))
 
 
-def parse_in_a_fresh_process(files: list[str]) -> tuple[float, set[str]]:
+def imported_by(files: list[str]) -> set[str]:
+    """Parse the files in a fresh process; return the packages that came with them."""
     code = PARSE.format(plugins=str(ROOT / "plugins"), files=files)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=os.environ
     )
     assert done.returncode == 0, done.stderr
-    seconds, modules = json.loads(done.stdout.splitlines()[-1])
-    return seconds, set(modules)
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_every_pipeline_has_its_dag_and_no_file_fails_to_import(bag):
@@ -76,9 +74,8 @@ def test_a_dag_file_is_short_and_found_by_safe_mode(file):
     assert "airflow" in text.lower() and "dag" in text.lower()
 
 
-def test_parsing_all_dags_is_fast_and_imports_no_heavy_package():
-    seconds, modules = parse_in_a_fresh_process([str(file) for file in FILES])
-    assert seconds < 1.0
+def test_parsing_all_dags_imports_no_heavy_package():
+    modules = imported_by([str(file) for file in FILES])
     assert not modules & HEAVY
     assert "riskcast" in modules
 
@@ -86,7 +83,7 @@ def test_parsing_all_dags_is_fast_and_imports_no_heavy_package():
 def test_the_import_check_sees_a_heavy_import(tmp_path):
     planted = tmp_path / "planted.py"
     planted.write_text("import polars\n" + FILES[0].read_text())
-    _, modules = parse_in_a_fresh_process([str(planted)])
+    modules = imported_by([str(planted)])
     assert "polars" in modules & HEAVY
 
 

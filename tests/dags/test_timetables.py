@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from airflow.timetables.base import DataInterval, TimeRestriction
 
-from riskcast.core.snapshots import FOLDER, NEWEST, RELEASES, SESSIONS, read_sessions
+from riskcast.core.snapshots import FOLDER, NEWEST, RELEASES, SESSIONS
 from riskcast.jobs.snapshots import write_releases, write_sessions, write_snapshots
 from riskcast.pipelines import PIPELINES
 from riskcast.sources.schedule import fomc_decisions, scheduled
@@ -254,14 +254,6 @@ def test_a_backfill_makes_a_run_for_each_session_of_its_range():
         made = info.data_interval
         ends.append(made.end.day)
     assert ends == [18, 19, 20, 21, 24, 26, 27, 28]
-
-
-def test_reading_the_sessions_takes_milliseconds():
-    import time
-
-    began = time.perf_counter()
-    read_sessions(timetables.PACKAGED / SESSIONS)
-    assert time.perf_counter() - began < 0.2
 
 
 @pytest.mark.bench_data

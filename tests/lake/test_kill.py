@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -21,7 +20,6 @@ from polars.testing import assert_frame_equal
 from riskcast.core.errors import WriteConflict
 from riskcast.lake import DeltaLake
 from riskcast.tables import Write
-from riskcast.tables.silver import MARKET_DAILY
 
 WRITER = Path(__file__).with_name("lake_writer.py")
 ENVIRONMENT = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -228,25 +226,3 @@ def test_a_process_that_read_and_published_ends_with_exit_code_0(tmp_path, trial
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
-
-
-def test_a_full_read_of_180_000_rows_takes_well_below_a_third_of_a_second(tmp_path):
-    lake, table = DeltaLake(str(tmp_path)), MARKET_DAILY
-    sessions = pl.date_range(date(1998, 1, 1), date(2022, 12, 31), eager=True)[:6_000]
-    symbols = pl.DataFrame({"symbol": [f"S{i:02d}" for i in range(30)]})
-    prices = {name: 100.0 for name in ("open", "high", "low", "close", "adj_close")}
-    frame = pl.DataFrame({"date": sessions}).join(symbols, how="cross")
-    known = pl.col("date").cast(pl.Datetime("us", "UTC")) + timedelta(hours=21)
-    frame = frame.with_columns(
-        *(pl.lit(value).alias(name) for name, value in prices.items()),
-        price_basis=pl.lit("adjusted"),
-        known_at=known,
-        source=pl.lit("test"),
-    ).with_columns(volume=pl.int_range(pl.len()).cast(pl.Float64))
-    lake.write(table, frame, ALWAYS)
-    taken = []
-    for _ in range(5):
-        began = time.perf_counter()
-        assert lake.read(table).height == 180_000
-        taken.append(time.perf_counter() - began)
-    assert min(taken) < 0.3, taken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -207,16 +206,12 @@ def test_a_step_cannot_retrieve_what_is_not_its_products_features():
         Step("x", "m:f", reads=(LABELS_DAILY.retrieved(),), product=DAILY_RISK)
 
 
-def test_thirty_years_are_retrieved_in_seconds(home, record_property):
+def test_thirty_years_are_retrieved(home):
     frame = sound(features(sessions=7_800, start=date(1993, 1, 4)))
     publish(home, frame)
     store.apply(home)
     known = lake_of(frame).read(FEATURES_DAILY)
-    began = time.perf_counter()
     assert training_rows(home, DAILY_RISK, known).height == 7_800
-    taken = time.perf_counter() - began
-    record_property("seconds", taken)
-    assert taken < 10
 
 
 def test_a_session_whose_file_came_with_the_next_one_is_trained_on_as_the_lake_has_it(home):

