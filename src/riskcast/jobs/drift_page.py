@@ -132,10 +132,17 @@ def index(folder: Path, health: pl.DataFrame, quality_suffix: str) -> str:
     for each in pages:
         if each.stem.endswith(quality_suffix):
             continue
-        alarms, warnings = counts.get(each.stem[-10:], (None, None))
-        said = "" if alarms is None else f" {alarms} alarms, {warnings} warnings"
+        said = ""
+        if found := counts.get(each.stem[-10:]):
+            alarms, warnings = found
+            said = f" {_counted(alarms, 'alarm')}, {_counted(warnings, 'warning')}"
         items += f"<li><a href='{each.name}'>{escape(each.stem)}</a>{said}</li>"
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Reports</title></head>"
         f"<body style='{STYLE}'><h1>Monitoring reports</h1><ul>{items}</ul></body></html>"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    """Return "1 alarm", "2 alarms"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import lightgbm as lgb
@@ -15,7 +15,7 @@ from riskcast.core.errors import ArtifactRefused, NotEnoughHistory
 from riskcast.models import lightgbm_text
 from riskcast.models.artifact import Fields, pack
 from riskcast.models.base import Design, Floats
-from riskcast.models.shap_tables import ShapTables
+from riskcast.models.shap_tables import Native, ShapTables
 
 FILE, TREES = "model.json", "trees.txt"
 PARITY = 1e-9  # LightGBM sums in double
@@ -53,7 +53,8 @@ class Boosted:
     def tables(self) -> ShapTables | None:
         """Built on first use: a walk-forward, which fits hundreds, never asks."""
         trees = lightgbm_text.splits(self.trees)
-        return ShapTables.build(trees, self._native, len(self.columns), parity=PARITY)
+        native = partial(_effects, self.booster)
+        return ShapTables.build(trees, native, self._elsewhere, len(self.columns), parity=PARITY)
 
     def log_variance(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return ln h, shape (n,).
@@ -72,19 +73,23 @@ class Boosted:
             effects = self.tables.contributions(x)
             effects[:, -1] += start
             return effects
-        effects = self._native(x)
+        effects = _effects(self.booster, x)
         effects[:, -1] += start
         return effects
 
-    def _native(self, x: Floats, tree: int | None = None) -> Floats:
-        """What LightGBM says, of one tree or of all."""
-        which = {} if tree is None else {"start_iteration": tree, "num_iteration": 1}
-        effects = self.booster.predict(x, pred_contrib=True, num_threads=1, **which)
-        return np.asarray(effects, dtype=np.float64).reshape(len(x), -1)
+    def _elsewhere(self, trees: Sequence[tuple[int, ...]], columns: int) -> Native:
+        text = lightgbm_text.over(self.trees, trees, columns)
+        return partial(_effects, lgb.Booster(model_str=text))
 
     def dump(self) -> dict[str, bytes]:
         said = {"columns": list(self.columns), "fit_end": self.fit_end.isoformat()}
         return {FILE: pack(said), TREES: self.trees.encode()}
+
+
+def _effects(booster: lgb.Booster, x: Floats) -> Floats:
+    """What LightGBM itself says, shape (n, p + 1)."""
+    said = booster.predict(x, pred_contrib=True, num_threads=1)
+    return np.asarray(said, dtype=np.float64).reshape(len(x), -1)
 
 
 def given(offset: Floats | None) -> Floats:

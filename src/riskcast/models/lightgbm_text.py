@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 from riskcast.core.errors import ArtifactRefused
@@ -80,6 +81,28 @@ def splits(text: str) -> tuple[Splits, ...]:
         cuts = tuple(_effective(float(threshold)) for threshold in thresholds)
         found.append(Splits(tuple(map(int, features)), cuts))
     return tuple(found)
+
+
+def over(text: str, trees: Sequence[Sequence[int]], columns: int) -> str:
+    """Return a text that `check` accepted, its forest over so many other columns.
+
+    Of each tree: which column each of its splits looks at, in the order of `splits`.
+    """
+    head, _, rest = text.partition("\nTree=")
+    wanted = {
+        "max_feature_idx": str(columns - 1),
+        "feature_names": " ".join(f"c{i}" for i in range(columns)),
+        "feature_infos": " ".join(["none"] * columns),
+    }
+    lines = (line.partition("=") for line in head.split("\n"))
+    # Without their sizes, which change, the trees are read one after the other.
+    kept = [f"{name}{sign}{wanted.get(name, value)}" for name, sign, value in lines]
+    head = "\n".join(line for line in kept if not line.startswith("tree_sizes="))
+    blocks = rest.split("\nTree=")
+    for i, looked_at in enumerate(trees):
+        named = "split_feature=" + " ".join(map(str, looked_at))
+        blocks[i] = re.sub("^split_feature=.*$", named, blocks[i], flags=re.MULTILINE)
+    return "\nTree=".join([head, *blocks])
 
 
 def _effective(threshold: float) -> float:

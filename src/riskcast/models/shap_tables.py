@@ -2,12 +2,14 @@
 
 The effects of one tree (Lundberg et al. 2020, path-dependent) depend on a row only through the
 answers to the tree's splits, and only on the columns these look at. A tree of depth 3 has at most 7
-splits, so LightGBM or XGBoost itself is asked once for each combination of answers that some row
-can give, and a forecast looks the rows up.
+splits, so LightGBM or XGBoost itself is asked for each combination of answers that some row can
+give, and a forecast looks the rows up. All trees are asked at once: where each has columns of its
+own, whatever a row says of one tree leaves the effects of the others alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -23,8 +25,10 @@ MOST_VALUES = 4_000_000  # of all tables, 8 bytes each
 CHUNK = 256  # rows looked up at once, which bounds memory
 PROBES = 32
 
-# Effects of one tree, or of all where it is None, on rows of shape (n, p): shape (n, p + 1).
-Native = Callable[[Floats, int | None], Floats]
+# Effects of a forest on rows of shape (n, p): shape (n, p + 1), the last the base.
+Native = Callable[[Floats], Floats]
+# The same forest over so many other columns, given which ones the splits of each tree look at.
+Elsewhere = Callable[[Sequence[tuple[int, ...]], int], Native]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class Splits:
 
     features: tuple[int, ...]
     thresholds: tuple[float, ...]
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Where, among the splits, the first stands that looks at the same column."""
+        return tuple(self.features.index(column) for column in self.features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +54,11 @@ class ShapTables:
         Column each split looks at; 0 where a tree has fewer than s splits.
     thresholds : ndarray, shape (trees, s)
         A value up to the threshold answers yes; minus infinity where there is no split.
-    effects : ndarray, shape (trees, 2 ** s, s + 1)
-        Effect on ln h of each split's column, then of the base, by the answers read as a binary
-        number. A column that several splits look at has its effect at the first of them.
+    effects : ndarray, shape (trees, 2 ** s, s)
+        Effect on ln h of each split's column by the answers read as a binary number. A column that
+        several splits look at has its effect at the first of them.
+    base : float
+        Of all trees.
     columns : int
         p, how many columns a row has.
     """
@@ -55,19 +66,20 @@ class ShapTables:
     features: NDArray[np.intp]
     thresholds: Floats
     effects: Floats
+    base: float
     columns: int
     _where: NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Note to which effect of a row each of a tree's effects is added."""
-        base = np.full((len(self.features), 1), self.columns)
-        object.__setattr__(self, "_where", np.hstack([self.features, base]).ravel())
+        object.__setattr__(self, "_where", self.features.ravel())
 
     @classmethod
     def build(
         cls,
         trees: Sequence[Splits],
         native: Native,
+        elsewhere: Elsewhere,
         columns: int,
         *,
         parity: float,
@@ -77,8 +89,8 @@ class ShapTables:
 
         Parameters
         ----------
-        native : callable
-            What the forest's own library says.
+        native, elsewhere : callable
+            What the forest's own library says of it, and of it over other columns.
         parity : float
             Largest difference to it that rounding can make.
         single : bool
@@ -90,23 +102,28 @@ class ShapTables:
             If the sum of the tables is not what the library says of the whole forest.
         """
         s = max((len(tree.features) for tree in trees), default=0)
-        if not 0 < s <= MOST_SPLITS or len(trees) * 2**s * (s + 1) > MOST_VALUES:
+        if not 0 < s <= MOST_SPLITS or len(trees) * 2**s * s > MOST_VALUES:
             return None
         features = np.zeros((len(trees), s), dtype=np.intp)
+        first = np.tile(np.arange(s), (len(trees), 1))
         thresholds = np.full((len(trees), s), -np.inf)
         for i, tree in enumerate(trees):
-            features[i, : len(tree.features)] = tree.features
-            thresholds[i, : len(tree.features)] = tree.thresholds
+            splits = slice(len(tree.features))
+            features[i, splits], thresholds[i, splits] = tree.features, tree.thresholds
+            first[i, splits] = tree.first
         if single:
             thresholds = _last_rounded_to(thresholds)
-        tables = cls(features, thresholds, np.zeros((len(trees), 2**s, s + 1)), columns)
-        for i, tree in enumerate(trees):
-            rows = tables._every_row(i)
-            said, answers = native(rows, i), _binary(rows[:, features[i]] <= thresholds[i])
-            tables.effects[i, answers, -1] = said[:, -1]
-            for j, feature in enumerate(tree.features):
-                if feature not in tree.features[:j]:
-                    tables.effects[i, answers, j] = said[:, feature]
+        own = [_every_row(*tree) for tree in zip(first, thresholds, strict=True)]
+        rows = np.zeros((max(map(len, own)), len(trees), s))
+        for i, few in enumerate(own):
+            rows[:, i] = few[np.arange(len(rows)) % len(few)]
+        apart = [tuple(i * s + j for j in tree.first) for i, tree in enumerate(trees)]
+        said = elsewhere(apart, len(trees) * s)(rows.reshape(len(rows), -1))
+        effects = np.zeros((len(trees), 2**s, s))
+        for i in range(len(trees)):
+            answers = _binary(rows[:, i, first[i]] <= thresholds[i])
+            effects[i, answers] = said[:, i * s : (i + 1) * s]
+        tables = cls(features, thresholds, effects, float(said[0, -1]), columns)
         tables._check(native, parity)
         return tables
 
@@ -122,16 +139,16 @@ class ShapTables:
         s = max(tables.features.shape[1] for _, _, tables in forests)
         features = np.zeros((trees, s), dtype=np.intp)
         thresholds = np.full((trees, s), -np.inf)  # splits that only a larger tree has: never yes
-        effects = np.zeros((trees, 2**s, s + 1))
+        effects, base = np.zeros((trees, 2**s, s)), 0.0
         first = 0
         for share, where, tables in forests:
             count, own = tables.features.shape
             rows, first = slice(first, first + count), first + count
             features[rows, :own] = where[tables.features]
             thresholds[rows, :own] = tables.thresholds
-            effects[rows, : 2**own, :own] = share * tables.effects[:, :, :-1]
-            effects[rows, : 2**own, -1] = share * tables.effects[:, :, -1]
-        return cls(features, thresholds, effects, columns)
+            effects[rows, : 2**own, :own] = share * tables.effects
+            base += share * tables.base
+        return cls(features, thresholds, effects, base, columns)
 
     def contributions(self, x: Floats) -> Floats:
         """Return shape (n, p + 1) for finite `x`, shape (n, p); a row's sum is independent of n."""
@@ -145,28 +162,13 @@ class ShapTables:
         found = self.effects[np.arange(len(self.features)), self._answers(x)]
         where = self._where if n == 1 else self._where + width * np.arange(n)[:, None]
         # Splits without an effect of their own add zero.
-        summed = np.bincount(where.ravel(), found.ravel(), minlength=n * width)
-        return np.asarray(summed.reshape(n, width), dtype=np.float64)
+        summed = np.bincount(where.ravel(), found.ravel(), minlength=n * width).reshape(n, width)
+        summed[:, -1] = self.base
+        return np.asarray(summed, dtype=np.float64)
 
     def _answers(self, x: Floats) -> NDArray[np.uint8]:
         """Return shape (n, trees): the answers to a tree's splits, as a binary number."""
         return _binary(x[:, self.features] <= self.thresholds)
-
-    def _every_row(self, tree: int) -> Floats:
-        """Return rows, shape (m, p), that give every combination of answers there can be.
-
-        One value per column and interval between its thresholds: each threshold itself, and one
-        above the largest.
-        """
-        real = np.isfinite(self.thresholds[tree])
-        used = np.unique(self.features[tree][real])
-        values = []
-        for column in used:
-            own = self.thresholds[tree][real & (self.features[tree] == column)]
-            values.append([*np.unique(own), np.nextafter(own.max(), np.inf)])
-        rows = np.zeros((int(np.prod([len(v) for v in values])), self.columns))
-        rows[:, used] = list(product(*values))
-        return rows
 
     def _check(self, native: Native, parity: float) -> None:
         rng = np.random.default_rng(0)
@@ -176,12 +178,29 @@ class ShapTables:
             cuts = np.unique(self.thresholds[real]) if real.any() else np.zeros(1)
             # On a threshold and right above it: where a wrong comparison would show.
             x[:, column] = rng.choice(np.r_[cuts, np.nextafter(cuts, np.inf)], PROBES)
-        gap = float(np.abs(self.contributions(x) - native(x, None)).max())
+        gap = float(np.abs(self.contributions(x) - native(x)).max())
         if not gap <= parity:
             raise ArtifactRefused(
                 f"contributions by table differ from the library's own by {gap:.2g}, more than "
                 f"{parity:g}; the trees are not what this version of it reads"
             )
+
+
+def _every_row(first: NDArray[np.intp], thresholds: Floats) -> Floats:
+    """Return rows, shape (m, s), that give every combination of a tree's answers there can be.
+
+    A column's value stands where the first split on it does: each threshold itself, and one above
+    the largest.
+    """
+    cuts: dict[int, set[float]] = {}
+    for j, threshold in zip(first.tolist(), thresholds.tolist(), strict=True):
+        if math.isfinite(threshold):
+            cuts.setdefault(j, set()).add(threshold)
+    values = [[*sorted(own), math.nextafter(max(own), math.inf)] for own in cuts.values()]
+    combined = list(product(*values))
+    rows = np.zeros((len(combined), len(thresholds)))
+    rows[:, list(cuts)] = combined
+    return rows
 
 
 def _binary(yes: NDArray[np.bool_]) -> NDArray[np.uint8]:

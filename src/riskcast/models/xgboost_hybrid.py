@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import xgboost as xgb
@@ -16,7 +16,7 @@ from riskcast.models import xgboost_json
 from riskcast.models.artifact import Fields, pack
 from riskcast.models.base import Design, Floats
 from riskcast.models.lightgbm_hybrid import given
-from riskcast.models.shap_tables import ShapTables
+from riskcast.models.shap_tables import Native, ShapTables
 
 FILE, TREES = "model.json", "trees.json"
 PARITY = 1e-6  # XGBoost sums in single precision
@@ -47,41 +47,51 @@ class XgboostTrees:
 
     def __post_init__(self) -> None:
         xgboost_json.check(self.trees, self.columns)
-        booster = xgb.Booster({"nthread": 1})
-        booster.load_model(bytearray(self.trees.encode()))
-        object.__setattr__(self, "booster", booster)
+        object.__setattr__(self, "booster", _booster(self.trees))
 
     @cached_property
     def tables(self) -> ShapTables | None:
         """Built on first use: a walk-forward, which fits hundreds, never asks."""
         trees, columns = xgboost_json.splits(self.trees), len(self.columns)
-        return ShapTables.build(trees, self._native, columns, parity=PARITY, single=True)
+        native = partial(_effects, self.booster)
+        return ShapTables.build(trees, native, self._elsewhere, columns, parity=PARITY, single=True)
 
     def log_variance(self, x: Floats, offset: Floats | None = None) -> Floats:
         """Return ln h, shape (n,); raises TypeError if no offset is given."""
-        raw: Floats = self.booster.predict(self._rows(x), output_margin=True).astype(np.float64)
-        return raw + given(offset)
+        raw = self.booster.predict(_rows(self.booster, x), output_margin=True)
+        return np.asarray(raw, dtype=np.float64) + given(offset)
 
     def contributions(self, x: Floats, offset: Floats | None = None) -> Floats:
         start = given(offset)
         if self.tables is not None and np.isfinite(x).all():
             effects = self.tables.contributions(x)
         else:
-            effects = self._native(x)
+            effects = _effects(self.booster, x)
         effects[:, -1] += start
         return effects
 
-    def _native(self, x: Floats, tree: int | None = None) -> Floats:
-        """What XGBoost says, of one tree or of all."""
-        booster = self.booster if tree is None else self.booster[tree : tree + 1]
-        return np.asarray(booster.predict(self._rows(x), pred_contribs=True), dtype=np.float64)
-
-    def _rows(self, x: Floats) -> xgb.DMatrix:
-        return xgb.DMatrix(x, feature_names=list(self.columns), nthread=1)
+    def _elsewhere(self, trees: Sequence[tuple[int, ...]], columns: int) -> Native:
+        return partial(_effects, _booster(xgboost_json.over(self.trees, trees, columns)))
 
     def dump(self) -> dict[str, bytes]:
         said = {"columns": list(self.columns), "fit_end": self.fit_end.isoformat()}
         return {FILE: pack(said), TREES: self.trees.encode()}
+
+
+def _booster(trees: str) -> xgb.Booster:
+    booster = xgb.Booster({"nthread": 1})
+    booster.load_model(bytearray(trees.encode()))
+    return booster
+
+
+def _rows(booster: xgb.Booster, x: Floats) -> xgb.DMatrix:
+    return xgb.DMatrix(x, feature_names=booster.feature_names, nthread=1)
+
+
+def _effects(booster: xgb.Booster, x: Floats) -> Floats:
+    """What XGBoost itself says, shape (n, p + 1)."""
+    said = booster.predict(_rows(booster, x), pred_contribs=True)
+    return np.asarray(said, dtype=np.float64)
 
 
 def load(files: Mapping[str, bytes]) -> XgboostTrees:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,24 @@ def splits(text: str) -> tuple[Splits, ...]:
         below = np.nextafter(conditions, np.float32(-np.inf))
         found.append(Splits(tuple(tree["split_indices"][i] for i in inner), tuple(below.tolist())))
     return tuple(found)
+
+
+def over(text: str, trees: Sequence[Sequence[int]], columns: int) -> str:
+    """Return a text that `check` accepted, its forest over so many nameless columns.
+
+    Of each tree: which column each of its splits looks at, in the order of `splits`.
+    """
+    said = json.loads(text)
+    learner = said["learner"]
+    learner["feature_names"] = []
+    learner["learner_model_param"]["num_feature"] = str(columns)
+    grown = learner["gradient_booster"]["model"]["trees"]
+    for tree, looked_at in zip(grown, trees, strict=True):
+        tree["tree_param"]["num_feature"] = str(columns)
+        inner = (node for node, child in enumerate(tree["left_children"]) if child >= 0)
+        for node, column in zip(inner, looked_at, strict=True):
+            tree["split_indices"][node] = column
+    return canonical(said)
 
 
 def _keys(said: dict[str, Any], wanted: set[str], where: str) -> None:

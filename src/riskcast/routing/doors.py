@@ -25,6 +25,12 @@ POLICIES = {
     "inbox": _SITE.format(scripts="", reach="'none'"),
     "reports": _SITE.format(scripts="", reach="'none'"),  # a report is read, it asks for nothing
 }
+_NO_REPORTS = (
+    "<!doctype html><html lang='en'><meta charset='utf-8'><title>Reports</title>"
+    "<body style='font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto'>"
+    "<h1>Monitoring reports</h1><p>None yet. The daily run writes one for each session, and "
+    "<code>riskcast run monitor</code> does it now.</p>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,11 @@ def reports_door(folder: Path, users: Path) -> str:
             default_type text/html;
             alias "{folder}/";
             index index.html;
-            autoindex on;
+            error_page 403 = @no_reports;  # a folder that has no index yet
+        }}
+        location @no_reports {{
+            default_type text/html;
+            return 200 "{_NO_REPORTS}";
         }}"""
 
 
