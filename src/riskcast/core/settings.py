@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -13,26 +13,44 @@ from riskcast.core.errors import SettingsError
 
 PREFIX = "RISKCAST_"
 LOOPBACK = "127.0.0.1"
-SOURCES = ("sample", "files", "live")
-MARKETS = ("yahoo", "stooq", "tiingo", "alphavantage")
-PLACES = ("here", "docker", "ecs")
-ROUTERS = ("nginx", "alb")
 MOST_CANARY = 50  # percent; a share above it would leave the proven model the smaller one
 REGIMES = ("terciles", "50-85", "clusters")
-APPROVALS = ("none", "tag")
-NUMBERS = (
-    "rollout_step",
-    "rollout_bake",
-    "rollout_max_errors",
-    "rollout_max_slowdown",
-    "rollout_max_divergence",
-)
-MAIL_TLS = ("starttls", "tls", "none")
-MAILERS = ("smtp", "ses")
+
+Fault = Callable[[str], str]  # what is wrong with a value; nothing, if it may be
 
 
-def _setting(default: str, doc: str) -> str:
-    return field(default=default, metadata=MappingProxyType({"doc": doc}))
+def _none(_value: str) -> str:
+    return ""
+
+
+def _setting(default: str, doc: str, fault: Fault = _none) -> str:
+    return field(default=default, metadata=MappingProxyType({"doc": doc, "fault": fault}))
+
+
+def _one_of(*choices: str) -> Fault:
+    return lambda value: "" if value in choices else f"expected one of {choices}"
+
+
+def _address(value: str) -> str:
+    return "" if not value or value.startswith(("http://", "https://")) else "no http(s) address"
+
+
+def _whole(value: str) -> str:
+    possible = value.isascii() and value.isdigit() and 0 < int(value) < 65536
+    return "" if possible else "no number in 1-65535"
+
+
+def _number(value: str) -> str:
+    return "" if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value) else "no number, e.g. 0.5"
+
+
+def _count(value: str) -> str:
+    return "" if re.fullmatch(r"\d{1,6}", value) else "no whole number, e.g. 20"
+
+
+def _shift(value: str) -> str:
+    right = not value or re.fullmatch(r"\d{4}-\d{2}-\d{2}:\d{1,3}(\.\d{1,3})?", value)
+    return "" if right else "no session:factor, e.g. 2018-10-01:4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +66,29 @@ class Settings:
 
     home: str = _setting(".riskcast", "Folder for everything the installation writes.")
     keys: str = _setting("", "Folder of keys and passwords. Default: <home>/keys.")
-    source: str = _setting("sample", "Where data comes from: sample (bundled), files or live.")
+    source: str = _setting(
+        "sample",
+        "Where data comes from: sample (bundled), files or live.",
+        _one_of("sample", "files", "live"),
+    )
     files: str = _setting("", "Folder of CSV or Parquet files when source is files.")
     sample_shift: str = _setting(
         "",
         "For demonstrations: session:factor, e.g. 2018-10-01:4. From then on every move of the "
         "sample's asset is so many times as large.",
+        _shift,
     )
     market: str = _setting(
-        "yahoo", "Vendor of live bars: yahoo, stooq, tiingo or alphavantage (by key)."
+        "yahoo",
+        "Vendor of live bars: yahoo, stooq, tiingo or alphavantage (by key).",
+        _one_of("yahoo", "stooq", "tiingo", "alphavantage"),
     )
     market_url: str = _setting(
-        "", "Other address of the vendor of bars, for a proxy or mirror; not for yahoo."
+        "", "Other address of the vendor of bars, for a proxy or mirror; not for yahoo.", _address
     )
-    fred_url: str = _setting("", "Other address of FRED and ALFRED, for a proxy or mirror.")
+    fred_url: str = _setting(
+        "", "Other address of FRED and ALFRED, for a proxy or mirror.", _address
+    )
     pmi_url: str = _setting(
         "", "ISM PMI: another DBnomics-style address, or a CSV file with columns month, value."
     )
@@ -78,10 +105,12 @@ class Settings:
     place: str = _setting(
         "here",
         "Where a step of a DAG runs: here (subprocess), docker (the runner) or ecs (Fargate).",
+        _one_of("here", "docker", "ecs"),
     )
     runner_url: str = _setting(
         "http://127.0.0.1:8090",
         "Address of the runner (riskcast.worker) that steps are sent to when place is docker.",
+        _address,
     )
     ecs_cluster: str = _setting("", "Cluster of a step's task when place is ecs.")
     ecs_task: str = _setting(
@@ -93,37 +122,49 @@ class Settings:
     host: str = _setting(
         "127.0.0.1", "Address nginx listens on; every other server stays on loopback."
     )
-    api_port: str = _setting("8080", "Port of nginx, the one published door to the API.")
+    api_port: str = _setting("8080", "Port of nginx, the one published door to the API.", _whole)
     tls_certificate: str = _setting(
         "", "Certificate chain (PEM) of nginx. Empty: no TLS. Given, the plain port is loopback's."
     )
     tls_key: str = _setting("", "Its private key (PEM).")
-    tls_port: str = _setting("8443", "Port of nginx for https, when there is a certificate.")
-    blue_port: str = _setting("8001", "Port of the blue model server.")
-    green_port: str = _setting("8002", "Port of the green model server.")
+    tls_port: str = _setting(
+        "8443", "Port of nginx for https, when there is a certificate.", _whole
+    )
+    blue_port: str = _setting("8001", "Port of the blue model server.", _whole)
+    green_port: str = _setting("8002", "Port of the green model server.", _whole)
     blue_url: str = _setting(
-        "", "Address of the blue model server as rollouts reach it. Default: its port here."
+        "",
+        "Address of the blue model server as rollouts reach it. Default: its port here.",
+        _address,
     )
     green_url: str = _setting(
-        "", "Address of the green model server as rollouts reach it. Default: its port here."
+        "",
+        "Address of the green model server as rollouts reach it. Default: its port here.",
+        _address,
     )
-    airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.")
-    mlflow_port: str = _setting("5050", "Port of the MLflow server.")
-    redis_port: str = _setting("6390", "Port of Redis.")
-    dashboard_port: str = _setting("8501", "Port of the dashboard.")
-    inbox_port: str = _setting("8025", "Port of the page that shows the stack's own mails.")
-    smtp_port: str = _setting("2525", "Port of the stack's own mail server.")
+    airflow_port: str = _setting("8085", "Port of the Airflow API server and UI.", _whole)
+    mlflow_port: str = _setting("5050", "Port of the MLflow server.", _whole)
+    redis_port: str = _setting("6390", "Port of Redis.", _whole)
+    dashboard_port: str = _setting("8501", "Port of the dashboard.", _whole)
+    inbox_port: str = _setting("8025", "Port of the page that shows the stack's own mails.", _whole)
+    smtp_port: str = _setting("2525", "Port of the stack's own mail server.", _whole)
     api_url: str = _setting(
-        "", "Address of the API as others of the stack reach it. Default: nginx on this machine."
+        "",
+        "Address of the API as others of the stack reach it. Default: nginx on this machine.",
+        _address,
     )
     public_url: str = _setting(
-        "", "Address of nginx as readers of mails reach it. Default: nginx on this machine."
+        "",
+        "Address of nginx as readers of mails reach it. Default: nginx on this machine.",
+        _address,
     )
     cloudwatch: str = _setting(
         "", "CloudWatch namespace that verdicts of monitoring are published to. Empty: none."
     )
     slot: str = _setting("blue", "Colour of this model server process.")
-    router: str = _setting("nginx", "What moves traffic between the colours: nginx or alb.")
+    router: str = _setting(
+        "nginx", "What moves traffic between the colours: nginx or alb.", _one_of("nginx", "alb")
+    )
     alb_rules: str = _setting(
         "", "With router alb: product=ARN of its listener rule, commas between several."
     )
@@ -136,22 +177,24 @@ class Settings:
         "5,25,50", "Shares of traffic, in percent, that a new model may get before all; at most 50."
     )
     rollout_step: str = _setting(
-        "5", "Seconds of mirrored requests, and of each canary share, of a rollout."
+        "5", "Seconds of mirrored requests, and of each canary share, of a rollout.", _number
     )
     rollout_bake: str = _setting(
-        "10", "Seconds that all traffic is watched before a new model is champion."
+        "10", "Seconds that all traffic is watched before a new model is champion.", _number
     )
     rollout_max_errors: str = _setting(
-        "0.01", "Share of failed requests above which a rollout is aborted."
+        "0.01", "Share of failed requests above which a rollout is aborted.", _number
     )
     rollout_max_slowdown: str = _setting(
-        "3", "95th percentile of latency over the serving colour's that aborts a rollout."
+        "3", "95th percentile of latency over the serving colour's that aborts a rollout.", _number
     )
     rollout_max_divergence: str = _setting(
-        "0.5", "Difference of ln rv between the colours that aborts a rollout."
+        "0.5", "Difference of ln rv between the colours that aborts a rollout.", _number
     )
     approval: str = _setting(
-        "none", "Who must allow a rollout: none, or tag (approved=<who> on the version in MLflow)."
+        "none",
+        "Who must allow a rollout: none, or tag (approved=<who> on the version in MLflow).",
+        _one_of("none", "tag"),
     )
     redis: str = _setting(
         "", "Redis URL of the online store. Empty: SQLite in <home>, and servers read the lake."
@@ -162,20 +205,35 @@ class Settings:
     regimes: str = _setting(
         "terciles",
         "Bounds of calm and risk_off: terciles, 50-85 (percent of past labels) or clusters.",
+        _one_of(*REGIMES),
     )
-    cores: str = _setting("2", "Processor cores a training step may use.")
-    limit_missing: str = _setting("0.05", "Share of a month's values of a column that may lack.")
-    limit_psi: str = _setting("0.2", "Fixed PSI limit shown beside the calibrated bound.")
-    limit_drift_share: str = _setting("0.3", "Share of drifted columns that asks for a retraining.")
-    limit_rmse: str = _setting("0.2", "Share by which realised RMSE may exceed what was promised.")
-    cool_down: str = _setting("20", "Sessions after a retraining or rollback before the next.")
-    retrains: str = _setting("4", "Retrainings a year that drift may ask for.")
+    cores: str = _setting("2", "Processor cores a training step may use.", _whole)
+    limit_missing: str = _setting(
+        "0.05", "Share of a month's values of a column that may lack.", _number
+    )
+    limit_psi: str = _setting("0.2", "Fixed PSI limit shown beside the calibrated bound.", _number)
+    limit_drift_share: str = _setting(
+        "0.3", "Share of drifted columns that asks for a retraining.", _number
+    )
+    limit_rmse: str = _setting(
+        "0.2", "Share by which realised RMSE may exceed what was promised.", _number
+    )
+    cool_down: str = _setting(
+        "20", "Sessions after a retraining or rollback before the next.", _count
+    )
+    retrains: str = _setting("4", "Retrainings a year that drift may ask for.", _count)
     mail_by: str = _setting(
-        "smtp", "What sends mails: smtp, or ses (the API of Amazon SES, by the role's permission)."
+        "smtp",
+        "What sends mails: smtp, or ses (the API of Amazon SES, by the role's permission).",
+        _one_of("smtp", "ses"),
     )
     mail_host: str = _setting("", "SMTP server of mails. Empty, with smtp: no mail is sent.")
-    mail_port: str = _setting("587", "Port of the SMTP server.")
-    mail_tls: str = _setting("starttls", "How SMTP is protected: starttls, tls or none.")
+    mail_port: str = _setting("587", "Port of the SMTP server.", _whole)
+    mail_tls: str = _setting(
+        "starttls",
+        "How SMTP is protected: starttls, tls or none.",
+        _one_of("starttls", "tls", "none"),
+    )
     mail_ca: str = _setting("", "File of certificates to trust instead of the system's.")
     mail_user: str = _setting("", "Login of the SMTP server. Empty: none.")
     mail_password_file: str = _setting("", "File that holds the password of the login.")
@@ -183,65 +241,22 @@ class Settings:
     mail_to: str = _setting("", "Recipients of mails, separated by commas.")
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("source", SOURCES),
-            ("market", MARKETS),
-            ("place", PLACES),
-            ("router", ROUTERS),
-            ("regimes", REGIMES),
-            ("approval", APPROVALS),
-            ("mail_tls", MAIL_TLS),
-            ("mail_by", MAILERS),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise SettingsError(f"{PREFIX}{name.upper()}={value!r}: expected one of {choices}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if wrong := each.metadata["fault"](value):
+                raise SettingsError(f"{PREFIX}{each.name.upper()}={value!r}: {wrong}")
+        self._check_source()
+        self._check_routing()
+        self._check_mail()
+        self._check_place()
+
+    def _check_source(self) -> None:
         if self.market_url and self.market == "yahoo":
             raise SettingsError(
                 "RISKCAST_MARKET_URL is not used by RISKCAST_MARKET=yahoo; unset one of them"
             )
-        for name in (
-            "market_url",
-            "fred_url",
-            "api_url",
-            "public_url",
-            "blue_url",
-            "green_url",
-            "runner_url",
-        ):
-            value = getattr(self, name)
-            if value and not value.startswith(("http://", "https://")):
-                raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no http(s) address")
         if self.source == "files" and not self.files:
             raise SettingsError("RISKCAST_SOURCE=files needs RISKCAST_FILES=<folder>")
-        if self.sample_shift and not re.fullmatch(
-            r"\d{4}-\d{2}-\d{2}:\d{1,3}(\.\d{1,3})?", self.sample_shift
-        ):
-            raise SettingsError(
-                f"RISKCAST_SAMPLE_SHIFT={self.sample_shift!r} is no session:factor, "
-                "e.g. 2018-10-01:4"
-            )
-        self._check_routing()
-        self._check_mail()
-        self._check_place()
-        for name in (
-            "api_port",
-            "tls_port",
-            "blue_port",
-            "green_port",
-            "airflow_port",
-            "mlflow_port",
-            "redis_port",
-            "dashboard_port",
-            "inbox_port",
-            "smtp_port",
-            "cores",
-            "mail_port",
-        ):
-            value = getattr(self, name)
-            if not value.isdigit() or not 0 < int(value) < 65536:
-                raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number in 1-65535")
-        _check_numbers({name: getattr(self, name) for name in NUMBERS})
 
     def _check_routing(self) -> None:
         named = self.alb_rule_arns and self.alb_blue and self.alb_green
@@ -363,12 +378,6 @@ class Settings:
     def keys_path(self) -> Path:
         """Folder of generated secrets, each a file that only its owner's account reaches."""
         return Path(self.keys).absolute() if self.keys else self.home_path / "keys"
-
-
-def _check_numbers(given: Mapping[str, str]) -> None:
-    for name, value in given.items():
-        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
-            raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is no number, e.g. 0.5")
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
