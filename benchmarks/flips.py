@@ -2,12 +2,12 @@
 
     python benchmarks/flips.py --json
 
-Four parts, none of whose clients retries: 20 flips and 5 rollbacks under a closed loop; the same
-under a paced strict client (8 connections, 100 requests a second each), because a closed loop
-rarely has an idle connection to lose; ten times another model put into the active colour while it
-answers, paced too; and kill -9 of the active colour five times under the closed loop, each time
-restarted and ready before the next. Latency near a change is compared with the rest of the same
-run. With --json the last line of standard output is one JSON object.
+Three parts, none of whose clients retries: 20 flips and 5 rollbacks; ten times another model put
+into the active colour while it answers; and kill -9 of the active colour five times, each time
+restarted and ready before the next. All under a closed loop, the first two also under a paced
+strict client (8 connections, 100 requests a second each), because a closed loop rarely has an idle
+connection to lose. Latency near a change is compared with the rest of the same run. With --json
+the last line of standard output is one JSON object.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,17 @@ from _house import HERE, PRODUCT, House, house
 FLIPS, ROLLBACKS, SWAPS, KILLS = 20, 5, 10, 5
 CLIENTS, RATE = 8, 100
 QUICK = 20_000
-NEAR_SECONDS = 0.5  # after a flip, or around a swap: requests of its time
-SWAP_EVERY = 5.0  # seconds; a server looks every two
+NEAR_SECONDS = 0.5  # after a flip or swap: requests of its time
+LOAD_SECONDS = 2.5  # before a swap: the model is loaded
+SWAP_EVERY = 8.0  # seconds; a server looks every two, and loads for some
 OTHER = {"blue": "green", "green": "blue"}
+PARTS = {
+    "": ("closed loop", f"{FLIPS} flips, {ROLLBACKS} rollbacks"),
+    "paced_": ("paced strict", f"{FLIPS} flips, {ROLLBACKS} rollbacks"),
+    "swap_": ("closed loop", f"{SWAPS} models swapped"),
+    "paced_swap_": ("paced strict", f"{SWAPS} models swapped"),
+    "kill_": ("closed loop", f"{KILLS} kill -9"),
+}
 
 
 @dataclass
@@ -62,7 +71,7 @@ def main() -> None:
     show(result, Console(stderr=options.json, width=110))
     if options.json:
         print(json.dumps(result))
-    if lost := sum(result[f"{part}failed"] for part in ("", "paced_", "swap_", "kill_")):
+    if lost := sum(result[f"{part}failed"] for part in PARTS):
         raise SystemExit(f"{lost} requests were lost")
 
 
@@ -76,15 +85,14 @@ def measure(measured: House, requests: int) -> dict:
         switch(measured, moves, lambda: time.sleep(pause))
     with load(measured, "--rate", str(RATE), "--requests", "1", "--listen") as paced:
         switch(measured, [], lambda: time.sleep(0.5))
-    with load(measured, "--rate", str(RATE), "--requests", "1", "--trace", "--listen") as swapped:
-        swap(measured)
+    swapped = {}
+    for part, pace in (("swap", ()), ("paced_swap", ("--rate", str(RATE)))):
+        with load(measured, *pace, "--requests", "1", "--trace", "--listen") as swapped[part]:
+            swap(measured)
     with load(measured, "--requests", "1", "--listen") as killed:
         for _ in range(KILLS):
             kill(measured)
     steady, near = latencies(closed.said["trace"], [(at, at + NEAR_SECONDS) for at in moves])
-    taken = taken_up(swapped.said["models"])
-    spans = [(at - NEAR_SECONDS, at + NEAR_SECONDS) for at in taken]
-    swap_steady, swap_near = latencies(swapped.said["trace"], spans)
     return {
         "requests": closed.said["requests"],
         "failed": closed.said["failed"],
@@ -97,16 +105,11 @@ def measure(measured: House, requests: int) -> dict:
         "paced_requests": paced.said["requests"],
         "paced_failed": paced.said["failed"],
         "paced_p99_ms": paced.said["p99_ms"],
-        "swaps": len(taken),
-        "swap_requests": swapped.said["requests"],
-        "swap_failed": swapped.said["failed"],
-        "swap_p99_steady_ms": swap_steady,
-        "swap_p99_ms": swap_near,
-        "swap_p99_ratio": round(swap_near / swap_steady, 2),
+        **{k: v for part, each in swapped.items() for k, v in swaps(part, each.said).items()},
         "kills": KILLS,
         "kill_requests": killed.said["requests"],
         "kill_failed": killed.said["failed"],
-        "failures": [each.said["failures"] for each in (closed, paced, swapped, killed)],
+        "failures": [each.said["failures"] for each in (closed, paced, *swapped.values(), killed)],
         "seconds": round(time.perf_counter() - started, 1),
     }
 
@@ -115,7 +118,7 @@ def measure(measured: House, requests: int) -> dict:
 def load(measured: House, *arguments: str) -> Iterator[Load]:
     """Run the generator around a block; it ends after the block and all its requests."""
     command = (sys.executable, str(HERE / "_load.py"), "--port", measured.settings.api_port)
-    common = ("--clients", str(CLIENTS), "--key", measured.key, "--seconds", "1800")
+    common = ("--clients", str(CLIENTS), f"--key={measured.key}", "--seconds", "1800")
     with subprocess.Popen(
         (*command, *common, *arguments),
         stdin=subprocess.PIPE,
@@ -153,13 +156,29 @@ def swap(measured: House) -> None:
         time.sleep(SWAP_EVERY)
 
 
-def taken_up(models: list[tuple[float, str]]) -> list[float]:
-    """Return when another model began to answer.
+def swaps(part: str, said: dict) -> dict:
+    """Return what was seen of the swaps, its names beginning with the part's."""
+    taken = taken_up(said["models"])
+    spans = [(at - LOAD_SECONDS, at + NEAR_SECONDS) for at in taken]
+    steady, near = latencies(said["trace"], spans)
+    return {
+        f"{part}s": len(taken),
+        f"{part}_requests": said["requests"],
+        f"{part}_failed": said["failed"],
+        f"{part}_p99_steady_ms": steady,
+        f"{part}_p99_ms": near,
+        f"{part}_p99_ratio": round(near / steady, 2),
+    }
 
-    For a moment two may alternate, as answers of the one before were under way.
+
+def taken_up(models: list[tuple[float, str]]) -> list[float]:
+    """Return when another model began to answer for good.
+
+    Answers of the one before may still be under way, and a request may go to the other colour.
     """
-    changes = [at for at, _ in models[1:]]
-    return [at for last, at in zip([-np.inf, *changes], changes, strict=False) if at - last > 1.0]
+    following = [at for at, _ in models[1:]] + [np.inf]
+    lasting = [m for m, until in zip(models, following, strict=True) if until - m[0] > 1.0]
+    return [at for (_, before), (at, now) in pairwise(lasting) if now != before]
 
 
 def kill(measured: House) -> None:
@@ -182,32 +201,20 @@ def latencies(trace: list[list[float]], spans: list[tuple[float, float]]) -> tup
 
 def show(result: dict, console: Console) -> None:
     table = Table("under", "events", "requests", "lost", title="Moving traffic without losing any")
-    moves = f"{FLIPS} flips, {ROLLBACKS} rollbacks"
-    table.add_row("closed loop", moves, f"{result['requests']:,}", str(result["failed"]))
-    table.add_row(
-        "paced strict", moves, f"{result['paced_requests']:,}", str(result["paced_failed"])
-    )
-    table.add_row(
-        "paced strict",
-        f"{SWAPS} models swapped",
-        f"{result['swap_requests']:,}",
-        str(result["swap_failed"]),
-    )
-    table.add_row(
-        "closed loop",
-        f"{KILLS} kill -9",
-        f"{result['kill_requests']:,}",
-        str(result["kill_failed"]),
-    )
+    for part, (under, events) in PARTS.items():
+        requests, lost = result[f"{part}requests"], result[f"{part}failed"]
+        table.add_row(under, events, f"{requests:,}", str(lost))
     console.print(table)
     console.print(
         f"p99 {result['p99_steady_ms']} ms steady, {result['p99_flip_ms']} ms within "
         f"{NEAR_SECONDS} s after a switch ({result['p99_ratio']}x)"
     )
-    console.print(
-        f"p99 {result['swap_p99_steady_ms']} ms steady, {result['swap_p99_ms']} ms while another "
-        f"model is loaded and takes over ({result['swap_p99_ratio']}x)"
-    )
+    for part in ("swap_", "paced_swap_"):
+        console.print(
+            f"{PARTS[part][0]}: p99 {result[f'{part}p99_steady_ms']} ms steady, "
+            f"{result[f'{part}p99_ms']} ms while another model is loaded and takes over "
+            f"({result[f'{part}p99_ratio']}x)"
+        )
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def measure(measured: House, rounds: int, seconds: float) -> dict:
 def load(measured: House, door: str, arguments: tuple[str, ...], seconds: float) -> dict:
     """Run the load generator to its end and return what it saw."""
     port = str(measured.plain_door) if door == "without" else measured.settings.api_port
-    command = (sys.executable, str(HERE / "_load.py"), "--port", port, "--key", measured.key)
+    command = (sys.executable, str(HERE / "_load.py"), "--port", port, f"--key={measured.key}")
     common = ("--clients", str(CLIENTS), "--seconds", str(seconds))
     done = subprocess.run(
         (*command, *common, *arguments), check=True, capture_output=True, text=True, timeout=120

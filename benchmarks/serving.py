@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(measured: House, rounds: int, seconds: float) -> dict:
-    predict = ("--port", measured.settings.api_port, "--key", measured.key)
+    predict = ("--port", measured.settings.api_port, f"--key={measured.key}")
     runs = {("cold", 8): (*predict, "--body", COLD_BODY)}
     for clients in CLIENTS:
         runs["reference", clients] = ("--port", str(measured.bare_door))

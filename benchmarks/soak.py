@@ -114,7 +114,7 @@ def soak(settings: Settings, minutes: float, *, rate: float = 20.0) -> dict:
     key = (settings.keys_path / "api.key").read_text().strip()
     clients = 4
     asked = (
-        *(sys.executable, str(HERE / "_load.py"), "--port", settings.api_port, "--key", key),
+        *(sys.executable, str(HERE / "_load.py"), "--port", settings.api_port, f"--key={key}"),
         *("--clients", str(clients), "--rate", str(rate / clients), "--seconds", str(minutes * 60)),
     )
     before = processes(settings)

@@ -154,7 +154,7 @@ def flips_lose_nothing(settings: Settings, client: Client) -> None:
     """Move all traffic between the colours while a client asks as fast as it is answered."""
     load = (sys.executable, str(ROOT / "benchmarks" / "_load.py"), "--port", settings.api_port)
     generator = subprocess.Popen(
-        [*load, "--clients", "4", "--key", client.key, "--requests", "1", "--listen"],
+        [*load, "--clients", "4", f"--key={client.key}", "--requests", "1", "--listen"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     took = []

@@ -10,6 +10,7 @@ import pytest
 from serving_world import MemoryRows, client_of, register, rows, serve, until
 from small_model import small_model
 
+from riskcast.core import turns
 from riskcast.core.errors import ArtifactRefused, RegistryError, StackError
 from riskcast.core.settings import Settings
 from riskcast.products import DAILY_RISK
@@ -293,6 +294,22 @@ def test_a_refused_version_is_not_loaded_again_at_every_look(settings):
     for _ in range(5):
         live.look_for_model()
     assert broken.loads == 1
+
+
+def test_a_model_is_loaded_in_turns_with_the_requests_of_the_one_that_serves(
+    settings, registry, monkeypatch
+):
+    rests = []
+    monkeypatch.setattr(turns, "sleep", rests.append)
+    features = LakeFeatures(MemoryRows(rows()), settings.asset_symbol)
+    live = Live(settings, DAILY_RISK, registry, features, features)
+    live.look_for_model()
+    assert rests == []  # nothing is answered before the first
+    second = register(registry, small_model(shift=0.5))
+    registry.promote(PRODUCT, second, who="test", why="better")
+    live.look_for_model()
+    assert live.model.version == second
+    assert len(rests) > 0
 
 
 def test_the_clock_of_sample_data_stands_at_the_newest_row(settings, registry):

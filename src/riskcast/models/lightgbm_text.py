@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from riskcast.core.errors import ArtifactRefused
+from riskcast.core.turns import take_turn
 from riskcast.models.shap_tables import Splits
 
 END = "end of trees\n"
@@ -63,6 +64,7 @@ def check(text: str, columns: tuple[str, ...]) -> None:
         raise ArtifactRefused("header: 'tree_sizes' do not add up to the length of the trees")
     for number, (start, end) in enumerate(pairwise(ends)):
         _check_tree(body[start:end], number, len(columns))
+        take_turn()
 
 
 def splits(text: str) -> tuple[Splits, ...]:
@@ -80,6 +82,7 @@ def splits(text: str) -> tuple[Splits, ...]:
             return ()
         cuts = tuple(_effective(float(threshold)) for threshold in thresholds)
         found.append(Splits(tuple(map(int, features)), cuts))
+        take_turn()
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from riskcast.core.errors import ArtifactRefused, FeatureMissing
 from riskcast.core.load import load
+from riskcast.core.turns import take_turn
 from riskcast.models import ENGINES
 from riskcast.models.artifact import Fields, pack
 from riskcast.models.base import H_BOUNDS, Floats, Forecasts, Servable
@@ -194,6 +195,7 @@ def _load_members(
         if unknown := sorted(set(fitted.columns) - set(columns)):
             raise ArtifactRefused(f"{MANIFEST}: {name!r} reads {unknown}, which are no columns")
         members[name] = Member(name, engine, fields.number("weight"), offset, fitted)
+        take_turn()
     weights = [member.weight for member in members.values()]
     if not weights or min(weights) < 0 or abs(sum(weights) - 1) > ADDITIVE:
         raise ArtifactRefused(f"{MANIFEST}: weights {weights} are not shares of 1")

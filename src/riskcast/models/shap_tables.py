@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskcast.core.errors import ArtifactRefused
+from riskcast.core.turns import take_turn
 from riskcast.models.base import Floats
 
 MOST_SPLITS = 8  # of one tree: its answers fill a byte; a table has 2 ** splits rows
 MOST_VALUES = 4_000_000  # of all tables, 8 bytes each
 CHUNK = 256  # rows looked up at once, which bounds memory
 PROBES = 32
+FEW = 8  # rows that a library is asked for in one turn
 
 # Effects of a forest on rows of shape (n, p): shape (n, p + 1), the last the base.
 Native = Callable[[Floats], Floats]
@@ -118,11 +120,12 @@ class ShapTables:
         for i, few in enumerate(own):
             rows[:, i] = few[np.arange(len(rows)) % len(few)]
         apart = [tuple(i * s + j for j in tree.first) for i, tree in enumerate(trees)]
-        said = elsewhere(apart, len(trees) * s)(rows.reshape(len(rows), -1))
+        said = _in_turns(elsewhere(apart, len(trees) * s), rows.reshape(len(rows), -1))
         effects = np.zeros((len(trees), 2**s, s))
         for i in range(len(trees)):
             answers = _binary(rows[:, i, first[i]] <= thresholds[i])
             effects[i, answers] = said[:, i * s : (i + 1) * s]
+            take_turn()
         tables = cls(features, thresholds, effects, float(said[0, -1]), columns)
         tables._check(native, parity)
         return tables
@@ -178,7 +181,7 @@ class ShapTables:
             cuts = np.unique(self.thresholds[real]) if real.any() else np.zeros(1)
             # On a threshold and right above it: where a wrong comparison would show.
             x[:, column] = rng.choice(np.r_[cuts, np.nextafter(cuts, np.inf)], PROBES)
-        gap = float(np.abs(self.contributions(x) - native(x)).max())
+        gap = float(np.abs(self.contributions(x) - _in_turns(native, x)).max())
         if not gap <= parity:
             raise ArtifactRefused(
                 f"contributions by table differ from the library's own by {gap:.2g}, more than "
@@ -192,6 +195,7 @@ def _every_row(first: NDArray[np.intp], thresholds: Floats) -> Floats:
     A column's value stands where the first split on it does: each threshold itself, and one above
     the largest.
     """
+    take_turn()
     cuts: dict[int, set[float]] = {}
     for j, threshold in zip(first.tolist(), thresholds.tolist(), strict=True):
         if math.isfinite(threshold):
@@ -201,6 +205,15 @@ def _every_row(first: NDArray[np.intp], thresholds: Floats) -> Floats:
     rows = np.zeros((len(combined), len(thresholds)))
     rows[:, list(cuts)] = combined
     return rows
+
+
+def _in_turns(native: Native, x: Floats) -> Floats:
+    """Return what a library says of `x`, asked for a few rows at a time."""
+    said = []
+    for i in range(0, len(x), FEW):
+        take_turn()
+        said.append(native(x[i : i + FEW]))
+    return np.concatenate(said)
 
 
 def _binary(yes: NDArray[np.bool_]) -> NDArray[np.uint8]:

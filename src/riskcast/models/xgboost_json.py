@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from riskcast.core.errors import ArtifactRefused
+from riskcast.core.turns import take_turn
 from riskcast.models.shap_tables import Splits
 
 ROOT_PARENT = 2147483647
@@ -66,6 +67,7 @@ def check(text: str, columns: tuple[str, ...]) -> None:
     _equal(model.get("cats"), NO_CATEGORIES, "cats")
     for number, tree in enumerate(trees):
         _check_tree(_dict(tree, f"tree {number}"), number, len(columns))
+        take_turn()
 
 
 def canonical(said: dict[str, Any]) -> str:
@@ -84,6 +86,7 @@ def splits(text: str) -> tuple[Splits, ...]:
         conditions = np.array(tree["split_conditions"], dtype=np.float32)[inner]
         below = np.nextafter(conditions, np.float32(-np.inf))
         found.append(Splits(tuple(tree["split_indices"][i] for i in inner), tuple(below.tolist())))
+        take_turn()
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from riskcast.core import redaction
 from riskcast.core.errors import RiskcastError
 from riskcast.core.settings import read_settings
 
-SWITCH_INTERVAL = 0.0005  # seconds
+SWITCH_INTERVAL = 0.0002  # seconds
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Event, Thread
 
@@ -23,6 +24,7 @@ from riskcast.core.errors import (
 )
 from riskcast.core.redaction import redact
 from riskcast.core.settings import Settings
+from riskcast.core.turns import taking_turns
 from riskcast.online.base import FeatureReader, FeatureRow
 from riskcast.products import Product
 from riskcast.registry import CHAMPION, LoadedModel, Registry
@@ -132,8 +134,9 @@ class Live:
         if again and again.version == version and seconds() - again.at < RETRY_REFUSED:
             return
         try:
-            loaded = self._registry.load(self.product.name, version)
-            check_model(loaded.model, self.product, self.row)
+            with taking_turns() if self.model else nullcontext():
+                loaded = self._registry.load(self.product.name, version)
+                check_model(loaded.model, self.product, self.row)
             self._check_asset(loaded)
         except (ArtifactRefused, ModelMissing) as error:
             self.refused = Refused(version, str(error), seconds())
