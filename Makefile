@@ -18,7 +18,8 @@ help: ## list the verbs
 
 setup: $(VENV)/.ready ## make .venv with everything run and test need
 
-# uv is taken from the machine, or installed into the environment itself.
+# uv is taken from the machine, or installed into the environment itself. Compiled here, once, not by
+# each of the stack's processes as it starts for the first time.
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
 	  || { echo "Riskcast needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=..."; exit 2; }
@@ -26,7 +27,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ]; then $(BIN)/python -m pip install --quiet 'uv>=0.9'; uv=$(BIN)/uv; fi; \
 	export VIRTUAL_ENV=$(VENV); \
-	"$$uv" pip install --quiet --require-hashes -r requirements/dev.txt; \
+	"$$uv" pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt; \
 	"$$uv" pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -69,8 +70,9 @@ compose-test: setup images ## the main job, a flip, crashes and the end of the s
 status: ## say what runs
 	@$(BIN)/riskcast status
 
+# A worker waits as often as it computes: three keep two cores busy.
 test: setup ## the tests: under ten minutes on two cores
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-all: setup ## every test, with full counts and long runs
 	@$(BIN)/python -m pytest $(PYTEST)

@@ -115,6 +115,7 @@ class ShapTables:
             first[i, splits] = tree.first
         if single:
             thresholds = _last_rounded_to(thresholds)
+        # Each row asks every tree for one of its combinations; whose are fewer, again and again.
         own = [_every_row(*tree) for tree in zip(first, thresholds, strict=True)]
         rows = np.zeros((max(map(len, own)), len(trees), s))
         for i, few in enumerate(own):
