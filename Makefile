@@ -18,8 +18,7 @@ help: ## list the verbs
 
 setup: $(VENV)/.ready ## make .venv with everything run and test need
 
-# uv is taken from the machine, or installed into the environment itself. Compiled here, once, not by
-# each of the stack's processes as it starts for the first time.
+# uv is taken from the machine, or installed into the environment itself.
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
 	  || { echo "Riskcast needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=..."; exit 2; }
@@ -27,7 +26,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ]; then $(BIN)/python -m pip install --quiet 'uv>=0.9'; uv=$(BIN)/uv; fi; \
 	export VIRTUAL_ENV=$(VENV); \
-	"$$uv" pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt; \
+	"$$uv" pip install --quiet --require-hashes -r requirements/dev.txt; \
 	"$$uv" pip install --quiet --no-deps --editable .
 	@touch $@
 
