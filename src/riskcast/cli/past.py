@@ -38,7 +38,8 @@ def replay(
     )
     compared = ", ".join(f"{count} values of {name}" for name, count in found.compared.items())
     answer.print(f"{found.symbol} {found.session} as known {found.known_at:%Y-%m-%d %H:%M}Z")
-    answer.print(f"compared {compared}; forecasts of {', '.join(found.slots) or 'nobody'}")
+    whose = f"; forecasts of {', '.join(found.slots)}" if found.slots else ""
+    answer.print(f"compared {compared}{whose}")
     for note in found.notes:
         answer.print(f"note: {note}", markup=False)
     if found.equal:
