@@ -1,7 +1,8 @@
-"""What benchmarks share: tables of a product from a folder of files or the bundled sample."""
+"""What benchmarks share: arguments, and tables from a folder of files or the bundled sample."""
 
 from __future__ import annotations
 
+import argparse
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from riskcast.transforms.sessions import xnys_sessions
 
 BEGINNING = datetime(1927, 1, 1, tzinfo=UTC)
 DAILY_VOLATILITY, TICKS = 0.01, 78  # of the random walk; five-minute steps
+
+
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """Return a parser of what every benchmark takes, described by the first line of its text."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    return parser
 
 
 def open_files(files: Path | None) -> tuple[Source, str]:

@@ -20,7 +20,6 @@ import json
 import os
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -28,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from _common import gold_tables, open_files
+from _common import gold_tables, open_files, parser_of
 from riskcast.core.clock import seconds
 from riskcast.evaluation.design import build_design, effective, needed_columns
 from riskcast.evaluation.scores import common_span, losses_of
@@ -72,12 +71,10 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--files", type=Path)
+    parser = parser_of(__doc__)
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from _common import BEGINNING, open_files
+from _common import BEGINNING, open_files, parser_of
 from riskcast.core.window import Window
 from riskcast.evaluation.targets import build_labels
 from riskcast.features.daily import build_features
@@ -84,10 +83,8 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
+    parser = parser_of(__doc__)
     parser.add_argument("--first", type=int, default=1993, help="first year of bars")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser.parse_args()
 
 

@@ -12,7 +12,6 @@ the last line of standard output is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -21,12 +20,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from _common import parser_of
 from _house import HERE, PRODUCT, House, house
 
 FLIPS, ROLLBACKS, SWAPS, KILLS = 20, 5, 10, 5
@@ -54,11 +53,9 @@ class Load:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
+    parser = parser_of(__doc__)
     parser.add_argument("--requests", type=int, default=200_000, help="of the closed loop")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} requests")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     options = parser.parse_args()
     requests = QUICK if options.quick else options.requests
     with house(options.files) as measured:

@@ -10,7 +10,6 @@ to run. With --json the last line of standard output is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from _common import parser_of
 from _house import HERE, PRODUCT, House, house
 
 CLIENTS = 8
@@ -29,12 +29,11 @@ FIGURES = ("rps", "p50_ms", "p95_ms", "p99_ms")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="medians are taken over them")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     options = parser.parse_args()
-    with house() as measured:
+    with house(options.files) as measured:
         for name in ("blue", "green", "door", "plain-door"):
             measured.start(name)
         measured.await_ready("blue")

@@ -29,7 +29,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from _common import BEGINNING, open_files
+from _common import BEGINNING, open_files, parser_of
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.features.daily import build_features
@@ -92,10 +92,8 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
+    parser = parser_of(__doc__)
     parser.add_argument("--cuts", type=int, default=25, help="past sessions that are made again")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser.parse_args()
 
 

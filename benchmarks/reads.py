@@ -30,7 +30,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from _common import BEGINNING, open_files
+from _common import BEGINNING, open_files, parser_of
 from riskcast.core.settings import Settings
 from riskcast.core.window import Window
 from riskcast.lake import DeltaLake
@@ -69,9 +69,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    parser = parser_of(__doc__)
     return parser.parse_args()
 
 

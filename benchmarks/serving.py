@@ -11,16 +11,15 @@ machines. A server remembers its answers; the bodies of `cold` all differ, so th
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from _common import parser_of
 from _house import HERE, House, house
 
 CLIENTS = (1, 8, 32)
@@ -29,11 +28,9 @@ FIGURES = ("rps", "p50_ms", "p95_ms", "p99_ms")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="medians are taken over them")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     options = parser.parse_args()
     with house(options.files) as measured:
         for name in ("blue", "green", "bare", "door", "bare-door"):

@@ -15,7 +15,6 @@ import json
 import math
 import os
 from datetime import date
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # fits side by side must not spin
 
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from _common import gold_tables, open_files
+from _common import gold_tables, open_files, parser_of
 from _targets import reached
 from riskcast.core.clock import seconds
 from riskcast.evaluation import diagnostics, intervals, regimes
@@ -58,14 +57,12 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, help="folder with market_daily and macro")
+    parser = parser_of(__doc__)
     parser.add_argument("--start", type=date.fromisoformat, default=date(2004, 1, 1))
     parser.add_argument("--end", type=date.fromisoformat, help="default: the newest session")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--members", action="store_true", help="leave out the challengers")
     parser.add_argument("--random-walk", action="store_true", help="nothing to foresee")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser.parse_args()
 
 
