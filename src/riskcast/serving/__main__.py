@@ -23,7 +23,7 @@ def main() -> None:
     # One row a request: a thread team costs more than it computes. Must be set before NumPy loads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # A model is loaded beside the requests: let them wait for the interpreter a tenth as long.
+    # A model is loaded beside the requests: let them wait less for the interpreter.
     sys.setswitchinterval(SWITCH_INTERVAL)
     import uvicorn
 
